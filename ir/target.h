@@ -1,0 +1,35 @@
+/* target.h: what the passes may ask about the machine compiled for.
+ *
+ * codegen/ defines one Target for each; passes see only this.
+ */
+#ifndef TGC_TARGET_H
+#define TGC_TARGET_H
+
+#include "op.h"
+
+typedef struct Target {
+    const char *name; /* "cpu" */
+
+    /* The layout wanted for results of this node (and for an input or state
+     * that only such nodes read): called by pass `layout` where the node's
+     * descriptor leaves a choice. */
+    Layout (*layout)(const Target *t, const Graph *g, const Node *n,
+                     const Type *type);
+#define TARGET_NO_OPINION ((Layout)~0u)
+
+    /* Rewrite node n (of another graph) into this target's own ops, appended
+     * to g; false: the target has no way of its own and the node is left for
+     * the generic kernel or .expand.  Called by pass `expand`. */
+    bool (*lower)(const Target *t, Graph *g, const Node *n, const Value *in,
+                  Value *out);
+
+    /* Into how many partial results a long reduction is cut, so that they can
+     * be computed in parallel: a function of shapes alone, never of the number
+     * of threads. */
+    int (*splits)(const Target *t, const Type *operand, const int64_t *axes,
+                  int n_axes);
+
+    void *self; /* the target's own */
+} Target;
+
+#endif

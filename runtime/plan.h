@@ -1,0 +1,167 @@
+/* plan.h: the contract between compiler and runtime.
+ *
+ * A compiled model is this table, as constant C data, and the kernels it
+ * points to.  The runtime knows nothing else about the model: no graph, no
+ * ops, no shapes but those of states, inputs and outputs.
+ *
+ *     Plan ── settings          "data.crop" = 4, ...
+ *       ├─ states               what a checkpoint holds, and how it starts
+ *       ├─ lib                  library calls (lib.h), made once at start
+ *       └─ graphs               "train", "train_tail", "eval"
+ *            ├─ inputs, outputs
+ *            ├─ buffers         offset and bytes in the one arena
+ *            └─ steps           kernel + its buffers, in order
+ *
+ * Everything lies in one arena of plan.arena_bytes, taken at start, plus
+ * scratch_bytes for each thread; nothing is allocated after that.
+ */
+#ifndef TGC_PLAN_H
+#define TGC_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PLAN_VERSION = 1, PLAN_MAX_RANK = 8 };
+
+/* ---- kernels ------------------------------------------------------------ */
+
+struct LibCall;
+
+/* What a kernel gets.  It computes the parts begin .. end-1 of the step's
+ * `parts`; parts are independent, so any split over threads gives the same
+ * bits. */
+typedef struct KernelCall {
+    char *const *buf;           /* results first, then operands */
+    struct LibCall *const *lib; /* the step's library calls */
+    char *scratch;              /* this thread's, scratch_bytes */
+    int thread;                 /* 0 .. threads-1 */
+} KernelCall;
+
+typedef void Kernel(const KernelCall *call, int64_t begin, int64_t end);
+
+/* For generated code: run library call `which` on these buffers. */
+void tgc_lib_run(const KernelCall *call, int which, const void *a,
+                 const void *b, void *result);
+
+/* ---- types ---------------------------------------------------------------- */
+
+typedef enum PlanDType { /* same numbers as the IR's DType */
+    PLAN_BOOL = 1,
+    PLAN_U8,
+    PLAN_I32,
+    PLAN_I64,
+    PLAN_F16,
+    PLAN_BF16,
+    PLAN_F32,
+    PLAN_F64
+} PlanDType;
+
+typedef struct PlanType {
+    uint8_t dtype, rank;
+    /* Dimensions, logical order, and elements between neighbours along each:
+     * an image batch is [N,C,H,W] with channels-last strides. */
+    int64_t dim[PLAN_MAX_RANK], stride[PLAN_MAX_RANK];
+} PlanType;
+
+/* ---- the tables ------------------------------------------------------------ */
+
+typedef struct PlanSetting {
+    const char *key;     /* "data.mean" */
+    const char *text;    /* "[0.485, 0.456, 0.406]", "cifar10", "128" */
+    bool run_time;       /* may be changed by the binary's command line */
+} PlanSetting;
+
+typedef enum PlanRole { /* same numbers as the IR's StateRole */
+    PLAN_PARAM,
+    PLAN_BUFFER,
+    PLAN_SLOT
+} PlanRole;
+
+typedef enum PlanInit { PLAN_CONST, PLAN_NORMAL, PLAN_UNIFORM } PlanInit;
+
+typedef struct PlanState {
+    const char *name, *of; /* "layer1.0.conv1.weight"; slots: of which one */
+    PlanType type;
+    uint8_t role, init;
+    bool frozen;
+    double init_a, init_b; /* const a; mean a, deviation b; a <= x < b */
+    int64_t offset, bytes;
+} PlanState;
+
+typedef struct PlanBuffer {
+    int64_t offset, bytes; /* in the arena */
+    uint8_t kind;          /* BufferKind of the IR: state, input, output,
+                              activation, gradient, work */
+    uint8_t dtype;
+    int32_t first, last;   /* steps */
+    const char *name, *loc;
+} PlanBuffer;
+
+/* "image", "label", "count" (valid rows of the batch), "lr", "step", "seed":
+ * the runtime fills what it knows by name and refuses a plan that asks for
+ * anything else. */
+typedef struct PlanPort {
+    const char *name;
+    PlanType type;
+    uint32_t buffer;
+    uint32_t slots; /* inputs fed by the loader: copies, `bytes` rounded up to
+                       64 apart, used in turn; else 1 */
+} PlanPort;
+
+typedef struct PlanStep {
+    uint32_t kernel;         /* in Plan.kernels */
+    uint32_t arg;            /* first of its buffers in PlanGraph.args */
+    uint16_t n_args, n_out;  /* the first n_out are written */
+    uint32_t lib;            /* first of its calls in PlanGraph.libs */
+    uint32_t n_libs;
+    int64_t parts;
+    double flops, bytes;     /* so that small steps stay on one thread */
+    const char *what, *loc;  /* "conv layer1.0.conv1", "resnet.net:14:27" */
+} PlanStep;
+
+typedef struct PlanGraph {
+    const char *name;
+    const PlanPort *inputs, *outputs;
+    uint32_t n_inputs, n_outputs;
+    const PlanBuffer *buffers;
+    uint32_t n_buffers;
+    const PlanStep *steps;
+    uint32_t n_steps;
+    const uint32_t *args; /* buffer numbers */
+    const uint32_t *libs; /* numbers in Plan.lib */
+    int32_t loss_step;    /* after this step the loss is known and no state
+                             that matters has changed yet; -1: none */
+    int64_t arena_bytes, live_bytes; /* of this graph; arena: the largest */
+    int32_t peak_step;
+} PlanGraph;
+
+typedef struct PlanKernel {
+    const char *name;
+    Kernel *run;
+} PlanKernel;
+
+struct LibDesc;
+
+typedef struct Plan {
+    uint32_t version;
+    const char *model;    /* "resnet110" */
+    const char *compiler; /* "tgc 0.1, gcc 12.2, -march=..." */
+    const char *march;    /* so that the wrong machine is told, not crashed */
+    int64_t parameters;   /* trained scalars */
+    int64_t arena_bytes, scratch_bytes;
+    const PlanSetting *settings;
+    uint32_t n_settings;
+    const PlanState *states;
+    uint32_t n_states;
+    const struct LibDesc *lib;
+    uint32_t n_libs;
+    const PlanKernel *kernels;
+    uint32_t n_kernels;
+    const PlanGraph *graphs;
+    uint32_t n_graphs;
+} Plan;
+
+/* The generated main is:  return tgc_main(&tgc_plan, argc, argv); */
+int tgc_main(const Plan *plan, int argc, char **argv);
+
+#endif
