@@ -30,6 +30,7 @@ enum { MAX_OUT = 7, MAX_TEXT = 512 };
 typedef struct Module Module;
 typedef struct Graph Graph;
 typedef struct OpDesc OpDesc;
+typedef struct MemoryPlan MemoryPlan;
 
 /* A sentence for the user: what is wrong, with the shapes in it.  No location:
  * who reports it knows that. */
@@ -123,6 +124,7 @@ struct Graph {
     Loc loc;          /* given to nodes added from now on */
     uint32_t group;   /* likewise */
     Error error;      /* why graph_add last failed */
+    MemoryPlan *memory; /* left by pass `memory` (steps.h); else NULL */
 };
 
 Graph *graph_new(Module *m, const char *name);

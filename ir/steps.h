@@ -54,7 +54,7 @@ typedef struct Buffer {
                               a state that this graph does not touch */
 } Buffer;
 
-typedef struct MemoryPlan {
+struct MemoryPlan {
     Buffer *buffer;
     uint32_t n_buffers;
     /* Buffer of value v: of[v.node * MAX_OUT + v.out]; UINT32_MAX: none. */
@@ -62,12 +62,12 @@ typedef struct MemoryPlan {
     int64_t arena_bytes; /* states, inputs, outputs and everything else */
     int64_t live_bytes;  /* lower bound: most bytes live at one step */
     uint32_t peak_step;
-} MemoryPlan;
+};
+
+/* Pass `memory` leaves one of these at Graph.memory for every graph: states come
+ * first and lie at the same offsets in all of them, so that the graphs of a
+ * module share one arena. */
 
 enum { INPUT_SLOTS = 3 }; /* batches under way between loader and step */
-
-/* Plans a graph; state offsets come first and are the same for every graph of
- * the module, so that all share one arena.  Deterministic. */
-MemoryPlan *memory_plan(const Graph *g, const Steps *steps, Arena *a);
 
 #endif

@@ -1,0 +1,37 @@
+/* codegen.h: from a module whose graphs are fused, ordered and placed to C
+ * source and a training binary.
+ *
+ *     groups ── lower.c ──> kernel IR ── print_c.c ──> kernels_0.c ..
+ *     module ── plan.c  ──────────────────────────────> plan.c
+ *     cc kernels_*.c plan.c libtgcrt.a -ldnnl -fopenmp ──> ./resnet20
+ */
+#ifndef TGC_CODEGEN_H
+#define TGC_CODEGEN_H
+
+#include "ir.h"
+#include "target.h"
+#include <stdio.h>
+
+typedef struct CodegenOptions {
+    const char *march;     /* "native" where NULL */
+    const char *cc;        /* "cc" where NULL */
+    const char *save_temps; /* keep the sources in this folder; or NULL */
+    const char *runtime;   /* folder with libtgcrt.a and plan.h */
+    bool verbose;          /* say what is run, and how long it took */
+    int jobs;              /* cc processes at once; 0: as many as cores */
+} CodegenOptions;
+
+/* "cpu"; NULL for another name.  Owned by the library. */
+const Target *target_named(const char *name);
+
+/* Compile to an executable at `output`, written beside and renamed: on
+ * failure whatever was there stays. */
+bool codegen_compile(const Module *m, const CodegenOptions *o,
+                     const char *output, Error *e);
+/* --emit=c and --emit=plan */
+bool codegen_print_c(const Module *m, const CodegenOptions *o, FILE *out,
+                     Error *e);
+bool codegen_print_plan(const Module *m, const CodegenOptions *o, FILE *out,
+                        Error *e);
+
+#endif
