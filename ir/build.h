@@ -41,7 +41,9 @@ Value ir_reduce_max(Graph *g, Value a, const int64_t *axes, int n);
 Value ir_reduce_to_channel(Graph *g, Value a); /* sum over all but dim 1 */
 Value ir_sum_all(Graph *g, Value a);           /* a scalar */
 
-/* Ends of the graph. */
+/* Ends of the graph.  Inference needs to know everything about a source:
+ * `input` has attributes name, dtype, dims; `const` has value, dtype, dims (all
+ * elements equal value); `state`, `update` and `output` have name. */
 Value ir_input(Graph *g, const char *name, const Type *type);
 Value ir_state(Graph *g, const char *name); /* type from the module's table */
 void ir_update(Graph *g, const char *state, Value v);

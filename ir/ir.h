@@ -123,6 +123,7 @@ struct Graph {
     size_t cap_nodes;
     Loc loc;          /* given to nodes added from now on */
     uint32_t group;   /* likewise */
+    const char *hint; /* likewise: Node.name; NULL for none, not copied */
     Error error;      /* why graph_add last failed */
     MemoryPlan *memory; /* left by pass `memory` (steps.h); else NULL */
 };

@@ -60,6 +60,7 @@ typedef struct AttrSpec {
 } AttrSpec;
 
 typedef struct Infer {
+    const Graph *graph;   /* for `state`: graph->module's table has its type */
     const Node *node;     /* op, attributes, n_in; its types are not set yet */
     const Type *const *in;
     Type *out;
