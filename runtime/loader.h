@@ -1,0 +1,82 @@
+/* loader.h: batches, decoded and augmented by threads ahead of the step.
+ *
+ *     Loader *l = loader_open(&options, status);      files read and checked
+ *     loader_start(l, &slots, epoch, first, end, ..)  threads begin to fill
+ *     while (loader_next(l, &batch, status)) {        the next one, in order
+ *         ... use slots.image[batch.slot] ...
+ *         loader_release(l, batch.slot);              may be filled again
+ *     }                                  ends after batch end-1, or on failure
+ *     loader_stop(l);                    no thread writes any slot after this
+ *     loader_close(l);
+ *
+ * The bytes of a batch depend on (data, seed, epoch, batch number) alone: not
+ * on threads, on time, or on what was loaded before.
+ *
+ * Its threads block all signals, so that these reach the main thread.
+ *
+ * The slots are memory of the caller's, in the arena.  A graph that does not
+ * use them may put other things there, so a loader is stopped before another
+ * graph runs.
+ */
+#ifndef TGC_LOADER_H
+#define TGC_LOADER_H
+
+#include "plan.h"
+#include "status.h"
+
+enum { LOADER_MAX_SLOTS = 8, LOADER_MAX_CHANNELS = 16 };
+
+typedef struct LoaderOptions {
+    const char *dir;
+    const char *kind;   /* setting "data": "cifar10", "idx", ... */
+    bool train;         /* which split */
+    bool keep_tail;     /* a last partial batch is a batch, else dropped */
+    bool shuffle;       /* by (seed, epoch) */
+    bool augment;       /* crop and flip; else they are ignored */
+    bool flip;          /* left-right, each image with probability 1/2 */
+    int crop;           /* random crop from the image padded by so many
+                           pixels, which are 0 after normalisation; 0: none */
+    const double *mean; /* of each channel, of pixels scaled to 0..1 */
+    const double *std;
+    int n_mean, n_std; /* 0: no normalisation; 1: for all channels */
+    int64_t classes;   /* labels are 0 .. classes-1; 0: as the data says */
+    uint64_t seed;
+    int threads;    /* at least 1 */
+    PlanType image; /* f32 [N,C,H,W], strides as they lie in memory */
+    PlanType label; /* i32 [N] */
+} LoaderOptions;
+
+/* Where batches go.  Rows past a batch's valid ones are filled with zeros. */
+typedef struct LoaderSlots {
+    int n;
+    int64_t rows; /* room for so many images in each, at least the batch's */
+    float *image[LOADER_MAX_SLOTS];
+    int32_t *label[LOADER_MAX_SLOTS];
+} LoaderSlots;
+
+typedef struct LoaderBatch {
+    int slot;
+    int64_t count; /* valid rows; fewer than the batch size only in a tail */
+    int64_t epoch, batch;
+    double wait; /* seconds that loader_next waited */
+} LoaderBatch;
+
+typedef struct Loader Loader;
+
+/* NULL with a message where files are missing, short, oversized or corrupt, a
+ * label is out of range, or images do not have the shape wanted. */
+Loader *loader_open(const LoaderOptions *o, Status *s);
+int64_t loader_samples(const Loader *l);
+int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
+
+/* Begin with batch `first` of the epoch; the last one is end-1.  The loader
+ * must be stopped, or at its end.  Allocates nothing. */
+bool loader_start(Loader *l, const LoaderSlots *slots, int64_t epoch,
+                  int64_t first, int64_t end, Status *s);
+/* False at the end (s->failed is not set) and on failure (it is). */
+bool loader_next(Loader *l, LoaderBatch *batch, Status *s);
+void loader_release(Loader *l, int slot);
+void loader_stop(Loader *l);  /* may be called at any time, twice too */
+void loader_close(Loader *l); /* NULL is fine */
+
+#endif
