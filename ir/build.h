@@ -4,6 +4,12 @@
  * that does not infer is a bug and asserts with the message.  Code that builds
  * from what a user wrote calls graph_add itself and reports the error.
  * Locations come from g->loc.
+ *
+ * It goes by these names of attributes:
+ *     input {name, dtype, shape}      const {value, dtype, shape}
+ *     state, update, output {name}    cast {dtype}   reshape {shape}
+ *     broadcast {shape, dims}         transpose {order}   reduce_* {axes}
+ * (a source carries its type, so that all types come from inference).
  */
 #ifndef TGC_BUILD_H
 #define TGC_BUILD_H
@@ -41,9 +47,7 @@ Value ir_reduce_max(Graph *g, Value a, const int64_t *axes, int n);
 Value ir_reduce_to_channel(Graph *g, Value a); /* sum over all but dim 1 */
 Value ir_sum_all(Graph *g, Value a);           /* a scalar */
 
-/* Ends of the graph.  Inference needs to know everything about a source:
- * `input` has attributes name, dtype, dims; `const` has value, dtype, dims (all
- * elements equal value); `state`, `update` and `output` have name. */
+/* Ends of the graph. */
 Value ir_input(Graph *g, const char *name, const Type *type);
 Value ir_state(Graph *g, const char *name); /* type from the module's table */
 void ir_update(Graph *g, const char *state, Value v);

@@ -123,7 +123,7 @@ struct Graph {
     size_t cap_nodes;
     Loc loc;          /* given to nodes added from now on */
     uint32_t group;   /* likewise */
-    const char *hint; /* likewise: Node.name; NULL for none, not copied */
+    const char *hint; /* likewise: Node.name; NULL for none; nodes get copies */
     Error error;      /* why graph_add last failed */
     MemoryPlan *memory; /* left by pass `memory` (steps.h); else NULL */
 };
@@ -205,7 +205,7 @@ struct Module {
     LocInfo *loc; /* loc[0] is unused */
     size_t n_locs, cap_locs;
     Settings settings;
-    struct StateIndex *index; /* name -> state, by hash; private */
+    struct ModuleIndex *index; /* what is where, by hash; private */
 };
 
 Module *module_new(const char *name);

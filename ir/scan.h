@@ -1,0 +1,43 @@
+/* scan.h: reading small things out of text that may be hostile.
+ *
+ * Shared by the IR reader, attribute defaults, op samples and settings.  Every
+ * function that returns bool leaves a message in s->error when false; the
+ * first one stays.  The text need not end with a NUL.
+ */
+#ifndef TGC_SCAN_H
+#define TGC_SCAN_H
+
+#include "ir.h"
+
+typedef struct Scan {
+    const char *at, *end;
+    int line;         /* of `at`, from 1 */
+    const char *file; /* NULL: messages without a place */
+    Error *error;
+} Scan;
+
+Scan scan_text(const char *text, Error *e); /* a string of our own */
+
+/* "m.ir: line 3: ..."; returns false. */
+bool scan_fail(Scan *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void scan_space(Scan *s);        /* blanks, line ends, comments */
+int scan_peek(Scan *s);          /* next character after space; -1: end */
+bool scan_take(Scan *s, char c); /* takes c if it is next; no message */
+bool scan_expect(Scan *s, char c);
+
+/* A word: letters, digits, _ and what is in `also`; at most size-1 long. */
+bool scan_word(Scan *s, const char *also, char *buf, size_t size);
+bool scan_quoted(Scan *s, Arena *a, const char **text); /* "..." with escapes */
+bool scan_int(Scan *s, int64_t *v);
+bool scan_number(Scan *s, double *v); /* also inf, nan */
+/* "[1, 2]": returns the count or -1. */
+int scan_ints(Scan *s, int64_t *v, int most);
+
+/* "f32[2,3]{1,0}": any rank and size that type_fits accepts. */
+bool scan_type(Scan *s, Type *t);
+/* A value of this kind, into a->...; name and kind are set already. */
+bool scan_attr_value(Scan *s, Arena *arena, Attr *a);
+
+#endif
