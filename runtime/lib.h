@@ -61,6 +61,9 @@ Lib *lib_open(const LibDesc *desc, uint32_t n, int threads, char *error,
               size_t size);
 void lib_close(Lib *lib);
 struct LibCall *lib_call(Lib *lib, uint32_t i);
+/* NULL while every call so far has worked; else why one did not.  A kernel
+ * cannot return a failure, so the executor asks after each step. */
+const char *lib_failure(const Lib *lib);
 const char *lib_version(void); /* "oneDNN 2.6.3" */
 
 #endif
