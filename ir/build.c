@@ -62,11 +62,20 @@ Value ir_cast(Graph *g, Value a, DType to)
     return ir_node(g, op_named("cast"), &a, 1, &attr, 1);
 }
 
+/* Inference gives sources and broadcasts a row-major result; here the caller
+ * said which layout it wants. */
+static Value with_layout(Graph *g, Value v, Layout layout)
+{
+    graph_node(g, v)->type[v.out].layout = layout;
+    return v;
+}
+
 Value ir_const(Graph *g, const Type *type, double value)
 {
     Attr attr[] = {attr_float("value", value), attr_dtype("dtype", type->dtype),
                    attr_ints("shape", type->dim, type->rank)};
-    return ir_node(g, op_named("const"), NULL, 0, attr, 3);
+    return with_layout(g, ir_node(g, op_named("const"), NULL, 0, attr, 3),
+                       type->layout);
 }
 
 Value ir_const_like(Graph *g, Value like, double value)
@@ -92,7 +101,8 @@ Value ir_broadcast(Graph *g, Value a, const Type *to, const int64_t *dims,
 {
     Attr attr[] = {attr_ints("shape", to->dim, to->rank),
                    attr_ints("dims", dims, n)};
-    return ir_node(g, op_named("broadcast"), &a, 1, attr, 2);
+    return with_layout(g, ir_node(g, op_named("broadcast"), &a, 1, attr, 2),
+                       to->layout);
 }
 
 Value ir_broadcast_channel(Graph *g, Value a, Value like)
@@ -166,7 +176,8 @@ Value ir_input(Graph *g, const char *name, const Type *type)
 {
     Attr attr[] = {attr_string("name", name), attr_dtype("dtype", type->dtype),
                    attr_ints("shape", type->dim, type->rank)};
-    return ir_node(g, op_named("input"), NULL, 0, attr, 3);
+    return with_layout(g, ir_node(g, op_named("input"), NULL, 0, attr, 3),
+                       type->layout);
 }
 
 Value ir_state(Graph *g, const char *name)

@@ -2,6 +2,7 @@
 #include "scan.h"
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +174,17 @@ bool scan_number(Scan *s, double *v)
         return false;
     *v = strtod(buf, &end);
     return !*end || scan_fail(s, "%s is not a number", buf);
+}
+
+void number_print(double v, char buf[NUMBER_TEXT])
+{
+    if (isnan(v)) { /* without its sign */
+        strcpy(buf, "nan");
+        return;
+    }
+    snprintf(buf, NUMBER_TEXT, "%.9g", v);
+    if (strtod(buf, NULL) != v)
+        snprintf(buf, NUMBER_TEXT, "%.17g", v);
 }
 
 int scan_ints(Scan *s, int64_t *v, int most)

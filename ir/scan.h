@@ -32,6 +32,9 @@ bool scan_word(Scan *s, const char *also, char *buf, size_t size);
 bool scan_quoted(Scan *s, Arena *a, const char **text); /* "..." with escapes */
 bool scan_int(Scan *s, int64_t *v);
 bool scan_number(Scan *s, double *v); /* also inf, nan */
+/* The other direction: as short as reads back to the same bits. */
+enum { NUMBER_TEXT = 32 };
+void number_print(double v, char buf[NUMBER_TEXT]);
 /* "[1, 2]": returns the count or -1. */
 int scan_ints(Scan *s, int64_t *v, int most);
 

@@ -1,0 +1,449 @@
+/* settings.c: the table of settings, and values checked against it.
+ *
+ * A section is a word that has a kind: `data = cifar10`, `loss =
+ * cross_entropy`.  A key below it (`data.crop`) may belong to some kinds only.
+ * Keys are looked up by a plain search: there are a few dozen. */
+#include "settings.h"
+#include "nearest.h"
+#include "scan.h"
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 9007199254740992.0 /* 2^53: integers are exact up to here */
+
+/* clang-format off */
+const SettingSpec setting_table[] = {
+    {"data", SET_WORD, NULL, .words = "cifar10 cifar100 idx fashion_mnist",
+     .doc = "Which data set, and so which files it is read from."},
+    {"data.mean", SET_NUMBERS, NULL, .low = -DBL_MAX, .high = DBL_MAX,
+     .doc = "Subtracted from each channel of an image scaled to 0..1; one number a channel."},
+    {"data.std", SET_NUMBERS, NULL, .low = 1e-12, .high = DBL_MAX,
+     .doc = "What each channel is divided by after that."},
+    {"data.crop", SET_INT, "0", .low = 0, .high = 4096, .run_time = true,
+     .doc = "Pixels of zeros around a training image, out of which a piece of the first size is cut at random."},
+    {"data.flip", SET_WORD, "none", .words = "none horizontal", .run_time = true,
+     .doc = "Mirror every second training image, at random."},
+    {"data.samples", SET_INT, NULL, .low = 1, .high = MOST,
+     .doc = "Training images there are; known for cifar10, cifar100 and fashion_mnist."},
+    {"loss", SET_WORD, "cross_entropy", .words = "cross_entropy",
+     .doc = "What is minimised."},
+    {"loss.label_smoothing", SET_FLOAT, "0", .only = "cross_entropy", .low = 0, .high = 1,
+     .doc = "Share of the target that is spread evenly over all classes."},
+    {"optimizer", SET_WORD, "sgd", .words = "sgd",
+     .doc = "How gradients become steps."},
+    {"optimizer.lr", SET_FLOAT, "0.1", .low = 0, .high = 1e6, .run_time = true,
+     .doc = "Learning rate, before the schedule scales it."},
+    {"optimizer.momentum", SET_FLOAT, "0", .only = "sgd", .low = 0, .high = 1,
+     .doc = "Share of the last step that goes into this one; 0: plain descent, without slots."},
+    {"optimizer.nesterov", SET_BOOL, "false", .only = "sgd",
+     .doc = "Look ahead along the momentum."},
+    {"optimizer.weight_decay", SET_FLOAT, "0", .low = 0, .high = 1e6,
+     .doc = "Times the weight, added to its gradient."},
+    {"schedule", SET_WORD, "constant", .words = "constant multistep cosine", .run_time = true,
+     .doc = "How the learning rate changes over the epochs."},
+    {"schedule.at", SET_NUMBERS, NULL, .only = "multistep", .low = 0, .high = 1e9, .run_time = true,
+     .doc = "Epochs at whose start the rate is multiplied by gamma, counted from 0, rising."},
+    {"schedule.gamma", SET_FLOAT, "0.1", .only = "multistep", .low = 0, .high = 1e6, .run_time = true,
+     .doc = "Factor at each of these epochs."},
+    {"schedule.min_lr", SET_FLOAT, "0", .only = "cosine", .low = 0, .high = 1e6, .run_time = true,
+     .doc = "Rate that the cosine ends at."},
+    {"schedule.warmup_epochs", SET_FLOAT, "0", .low = 0, .high = 1e9, .run_time = true,
+     .doc = "Epochs at the start that run at warmup_factor times the rate."},
+    {"schedule.warmup_factor", SET_FLOAT, "0.1", .low = 0, .high = 1, .run_time = true,
+     .doc = "Factor during these epochs."},
+    {"batch", SET_INT, "128", .low = 1, .high = 1 << 24,
+     .doc = "Images in one step."},
+    {"epochs", SET_INT, "200", .low = 0, .high = 1e9, .run_time = true,
+     .doc = "Passes over the training images."},
+    {"tail", SET_WORD, "drop", .words = "drop keep",
+     .doc = "What happens to the last partial batch of an epoch in training; evaluation always counts every image."},
+    {"precision", SET_WORD, "f32", .words = "f32",
+     .doc = "Element type of activations and gradients."},
+    {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
+     .doc = "Seed of everything random: initial weights, order, augmentation."},
+    {"threads", SET_INT, "0", .low = 0, .high = 4096, .run_time = true,
+     .doc = "Threads that compute; 0: as many as there are cores. Results do not depend on it."},
+    {0},
+};
+/* clang-format on */
+
+const SettingSpec *setting_spec(const char *key)
+{
+    for (const SettingSpec *s = setting_table; s->key; s++)
+        if (!strcmp(s->key, key))
+            return s;
+    return NULL;
+}
+
+const char *setting_nearest(const char *key)
+{
+    Nearest n = nearest_of(key);
+    for (const SettingSpec *s = setting_table; s->key; s++)
+        nearest_try(&n, s->key);
+    if (nearest_name(&n))
+        return nearest_name(&n);
+    /* "momentum" for "optimizer.momentum": the last part alone. */
+    n = nearest_of(key);
+    const SettingSpec *best = NULL;
+    for (const SettingSpec *s = setting_table; s->key; s++) {
+        const char *dot = strrchr(s->key, '.');
+        int before = n.distance;
+        if (dot)
+            nearest_try(&n, dot + 1);
+        if (n.distance < before)
+            best = s;
+    }
+    return nearest_name(&n) ? best->key : NULL;
+}
+
+/* ---- checking ----------------------------------------------------------- */
+
+/* Is word one of the space-separated words? */
+static bool word_in(const char *word, const char *words)
+{
+    size_t n = strlen(word);
+    for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ')
+        if (!strncmp(p, word, n) && (p[n] == ' ' || !p[n]))
+            return true;
+    return false;
+}
+
+static bool fail(char *error, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool fail(char *error, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error, size, format, args);
+    va_end(args);
+    return false;
+}
+
+static const char *const type_name[] = {
+    [SET_INT] = "a whole number",   [SET_FLOAT] = "a number",
+    [SET_BOOL] = "true or false",   [SET_WORD] = "a word",
+    [SET_TEXT] = "a piece of text", [SET_NUMBERS] = "a list of numbers",
+};
+
+static bool check_number(const SettingSpec *s, double v, char *error,
+                         size_t size)
+{
+    if (s->type == SET_INT && v != floor(v))
+        return fail(error, size, "%s: %.9g is not a whole number", s->key, v);
+    if (v >= s->low && v <= s->high) /* false for nan */
+        return true;
+    if (s->high == DBL_MAX)
+        return fail(error, size, "%s: %.9g is out of range (at least %.9g)",
+                    s->key, v, s->low);
+    return fail(error, size, "%s: %.9g is out of range (%.9g to %.9g)", s->key,
+                v, s->low, s->high);
+}
+
+static bool check_word(const SettingSpec *s, const char *word, char *error,
+                       size_t size)
+{
+    if (word_in(word, s->words))
+        return true;
+    return fail(error, size, "%s: unknown word %.60s (one of: %s)", s->key,
+                word, s->words);
+}
+
+/* What a value may be taken for without loss: an int for a float, one number
+ * for a list of one. */
+static bool convertible(SettingType from, SettingType to)
+{
+    return from == to || (from == SET_INT && to == SET_FLOAT) ||
+           (from == SET_FLOAT && to == SET_INT) ||
+           (from == SET_WORD && to == SET_TEXT);
+}
+
+static bool check(const SettingSpec *s, const SettingValue *v, char *error,
+                  size_t size)
+{
+    if (!convertible(v->type, s->type)) {
+        if (s->words)
+            return fail(error, size, "%s must be one of: %s", s->key, s->words);
+        return fail(error, size, "%s must be %s", s->key, type_name[s->type]);
+    }
+    if (s->type == SET_WORD)
+        return check_word(s, v->text, error, size);
+    if (s->type == SET_INT || s->type == SET_FLOAT)
+        return check_number(s, v->number, error, size);
+    if (s->type == SET_NUMBERS)
+        for (int i = 0; i < v->count; i++)
+            if (!check_number(s, v->list[i], error, size))
+                return false;
+    return true;
+}
+
+static bool unknown_key(const char *key, char *error, size_t size)
+{
+    const char *near = setting_nearest(key);
+    if (near)
+        return fail(error, size, "unknown setting %.60s (did you mean %s?)",
+                    key, near);
+    return fail(error, size, "unknown setting %.60s", key);
+}
+
+/* ---- the sorted list ---------------------------------------------------- */
+
+/* Where key is, or where it would be inserted. */
+static size_t place_of(const Settings *s, const char *key, bool *found)
+{
+    size_t low = 0, high = s->n;
+    *found = false;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int c = strcmp(s->item[middle].key, key);
+        if (c == 0)
+            *found = true;
+        if (c < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static SettingValue copy_value(const SettingValue *v, SettingType type,
+                               Arena *a)
+{
+    SettingValue copy = {.type = type, .number = v->number, .count = v->count};
+    if (v->text)
+        copy.text = arena_strdup(a, v->text);
+    if (v->count)
+        copy.list = arena_copy(a, v->list, (size_t)v->count * sizeof *v->list);
+    return copy;
+}
+
+bool settings_set(Settings *s, Arena *a, const char *key, SettingValue v,
+                  uint32_t loc, char *error, size_t size)
+{
+    const SettingSpec *spec = setting_spec(key);
+    if (!spec)
+        return unknown_key(key, error, size);
+    if (!check(spec, &v, error, size))
+        return false;
+    bool found;
+    size_t i = place_of(s, key, &found);
+    Setting item = {spec->key, copy_value(&v, spec->type, a), loc};
+    if (!found) {
+        ARENA_PUSH(a, s->item, s->n, s->cap, item);
+        memmove(&s->item[i + 1], &s->item[i], (s->n - 1 - i) * sizeof *s->item);
+    }
+    s->item[i] = item;
+    return true;
+}
+
+/* ---- text --------------------------------------------------------------- */
+
+static bool read_numbers(Scan *s, Arena *a, SettingValue *v)
+{
+    double *list = NULL;
+    size_t n = 0, cap = 0;
+    if (!scan_expect(s, '['))
+        return false;
+    while (!scan_take(s, ']')) {
+        double x;
+        if ((n && !scan_expect(s, ',')) || !scan_number(s, &x))
+            return false;
+        if (n == 1 << 16)
+            return scan_fail(s, "a list of more than %zu numbers", n);
+        ARENA_PUSH(a, list, n, cap, x);
+    }
+    v->list = list;
+    v->count = (int)n;
+    return true;
+}
+
+static bool read_bool(Scan *s, SettingValue *v)
+{
+    char word[8];
+    if (!scan_word(s, "", word, sizeof word))
+        return false;
+    v->number = !strcmp(word, "true");
+    return v->number != 0 || !strcmp(word, "false") ||
+           scan_fail(s, "expected true or false, found %s", word);
+}
+
+static bool read_value(Scan *s, Arena *a, SettingValue *v)
+{
+    switch (v->type) {
+    case SET_INT:
+    case SET_FLOAT:
+        return scan_number(s, &v->number);
+    case SET_BOOL:
+        return read_bool(s, v);
+    case SET_NUMBERS:
+        return read_numbers(s, a, v);
+    case SET_WORD:
+    case SET_TEXT:
+        v->text = arena_strndup(a, s->at, (size_t)(s->end - s->at));
+        s->at = s->end;
+        return true;
+    }
+    return false;
+}
+
+bool settings_set_text(Settings *s, Arena *a, const char *key, const char *text,
+                       uint32_t loc, char *error, size_t size)
+{
+    const SettingSpec *spec = setting_spec(key);
+    if (!spec)
+        return unknown_key(key, error, size);
+    SettingValue v = {.type = spec->type};
+    Error e = {{0}};
+    Scan scan = scan_text(text, &e);
+    if (!read_value(&scan, a, &v) || scan_peek(&scan) >= 0)
+        return fail(error, size, "%s must be %s, not %.100s", key,
+                    type_name[spec->type], text);
+    return settings_set(s, a, key, v, loc, error, size);
+}
+
+char *setting_value_text(const SettingValue *v, Arena *a)
+{
+    char number[NUMBER_TEXT];
+    switch (v->type) {
+    case SET_BOOL:
+        return arena_strdup(a, v->number != 0 ? "true" : "false");
+    case SET_INT:
+    case SET_FLOAT:
+        number_print(v->number, number);
+        return arena_strdup(a, number);
+    case SET_WORD:
+    case SET_TEXT:
+        return arena_strdup(a, v->text);
+    case SET_NUMBERS:
+        break;
+    }
+    char *text = arena_alloc(a, (size_t)v->count * NUMBER_TEXT + 3), *p = text;
+    *p++ = '[';
+    for (int i = 0; i < v->count; i++) {
+        number_print(v->list[i], number);
+        p += sprintf(p, "%s%s", i ? ", " : "", number);
+    }
+    *p = ']';
+    return text;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+const SettingValue *settings_get(const Settings *s, const char *key)
+{
+    bool found;
+    size_t i = place_of(s, key, &found);
+    return found ? &s->item[i].value : NULL;
+}
+
+double settings_number(const Settings *s, const char *key)
+{
+    const SettingValue *v = settings_get(s, key);
+    if (v)
+        return v->number;
+    const SettingSpec *spec = setting_spec(key);
+    assert(spec && "a key of the table");
+    if (!spec->value)
+        return 0;
+    return spec->type == SET_BOOL ? !strcmp(spec->value, "true")
+                                  : strtod(spec->value, NULL);
+}
+
+const char *settings_text(const Settings *s, const char *key)
+{
+    const SettingValue *v = settings_get(s, key);
+    if (v)
+        return v->text;
+    const SettingSpec *spec = setting_spec(key);
+    assert(spec && "a key of the table");
+    return spec->value ? spec->value : "";
+}
+
+/* ---- the end: kinds, defaults, and what fits together -------------------- */
+
+/* The kind of the section that a key is in: "sgd" for optimizer.lr; "" where
+ * the key is in none or its section is unset. */
+static const char *kind_of(const Settings *s, const char *key)
+{
+    char section[64];
+    const char *dot = strchr(key, '.');
+    if (!dot)
+        return "";
+    snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
+    return settings_text(s, section);
+}
+
+static bool belongs(const Settings *s, const SettingSpec *spec)
+{
+    return !spec->only || word_in(kind_of(s, spec->key), spec->only);
+}
+
+static bool fill_default(Settings *s, Arena *a, const SettingSpec *spec)
+{
+    char error[MAX_TEXT];
+    if (!spec->value || settings_get(s, spec->key) || !belongs(s, spec))
+        return true;
+    bool ok =
+        settings_set_text(s, a, spec->key, spec->value, 0, error, sizeof error);
+    assert(ok && "the table's defaults pass its own checks");
+    return ok;
+}
+
+/* The location of a key, and the message about it. */
+static bool refuse(const Settings *s, const char *key, uint32_t *loc)
+{
+    bool found;
+    size_t i = place_of(s, key, &found);
+    *loc = found ? s->item[i].loc : 0;
+    return false;
+}
+
+static bool check_together(const Settings *s, char *error, size_t size,
+                           uint32_t *loc)
+{
+    const SettingValue *at = settings_get(s, "schedule.at"),
+                       *mean = settings_get(s, "data.mean"),
+                       *std = settings_get(s, "data.std");
+    for (int i = 1; at && i < at->count; i++)
+        if (at->list[i] <= at->list[i - 1]) {
+            fail(error, size, "schedule.at: %.9g after %.9g (epochs must rise)",
+                 at->list[i], at->list[i - 1]);
+            return refuse(s, "schedule.at", loc);
+        }
+    if (mean && std && mean->count != std->count) {
+        fail(error, size,
+             "data.mean has %d numbers and data.std %d; both need "
+             "one a channel",
+             mean->count, std->count);
+        return refuse(s, "data.std", loc);
+    }
+    if (settings_number(s, "optimizer.nesterov") != 0 &&
+        settings_number(s, "optimizer.momentum") == 0) {
+        fail(error, size,
+             "optimizer.nesterov needs optimizer.momentum above 0");
+        return refuse(s, "optimizer.nesterov", loc);
+    }
+    return true;
+}
+
+bool settings_finish(Settings *s, Arena *a, char *error, size_t size,
+                     uint32_t *loc)
+{
+    *loc = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const SettingSpec *spec = setting_spec(s->item[i].key);
+        if (belongs(s, spec))
+            continue;
+        const char *kind = kind_of(s, spec->key);
+        fail(error, size, "%s: not a setting of %s (only of: %s)", spec->key,
+             *kind ? kind : "a section that is not set", spec->only);
+        return refuse(s, spec->key, loc);
+    }
+    for (const SettingSpec *spec = setting_table; spec->key; spec++)
+        if (!fill_default(s, a, spec))
+            return false;
+    return check_together(s, error, size, loc);
+}
