@@ -1,0 +1,307 @@
+/* lib_test.c: every kind of library call against plain loops, on shapes that
+ * go wrong easily: groups, dilation, padding on one side, 1 to 3 dimensions,
+ * images that a stride does not divide. */
+#include "lib.h"
+#include "plan.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* One dimension of a convolution. */
+typedef struct Dim {
+    int in, kernel, stride, dilation, low, high;
+} Dim;
+
+typedef struct Case {
+    int batch, groups, from, to, spatial;
+    Dim dim[LIB_MAX_SPATIAL];
+} Case;
+
+static const Case cases[] = {
+    {2, 1, 3, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}},
+    {1, 1, 16, 32, 2, {{8, 3, 2, 1, 1, 1}, {9, 3, 2, 1, 1, 1}}},
+    {3, 1, 5, 7, 2, {{10, 5, 3, 1, 2, 0}, {11, 2, 1, 1, 0, 3}}},
+    {2, 4, 8, 12, 2, {{6, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}},
+    {2, 8, 8, 8, 2, {{7, 7, 1, 1, 3, 3}, {5, 7, 1, 1, 3, 3}}},
+    {1, 1, 4, 6, 2, {{12, 3, 2, 2, 2, 1}, {9, 3, 1, 3, 3, 3}}},
+    {2, 1, 16, 16, 2, {{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 0, 0}}},
+    {2, 1, 3, 8, 1, {{17, 4, 2, 1, 1, 2}}},
+    {1,
+     2,
+     4,
+     6,
+     3,
+     {{5, 3, 1, 1, 1, 1}, {4, 2, 2, 1, 0, 1}, {6, 3, 1, 2, 2, 2}}},
+    {1, 1, 1, 1, 2, {{28, 5, 1, 1, 2, 2}, {28, 5, 1, 1, 2, 2}}},
+};
+
+static LibDesc describe(const Case *c, int kind)
+{
+    LibDesc d = {.kind = kind,
+                 .dtype = PLAN_F32,
+                 .spatial = c->spatial,
+                 .batch = c->batch,
+                 .groups = c->groups,
+                 .in_channels = c->from,
+                 .out_channels = c->to};
+    for (int i = 0; i < c->spatial; i++) {
+        const Dim *m = &c->dim[i];
+        d.in[i] = m->in;
+        d.kernel[i] = m->kernel;
+        d.stride[i] = m->stride;
+        d.dilation[i] = m->dilation;
+        d.pad_low[i] = m->low;
+        d.pad_high[i] = m->high;
+        int window = (m->kernel - 1) * m->dilation + 1;
+        d.out[i] = (m->in + m->low + m->high - window) / m->stride + 1;
+    }
+    return d;
+}
+
+static int64_t product(const int64_t *size, int n)
+{
+    int64_t result = 1;
+    for (int i = 0; i < n; i++)
+        result *= size[i];
+    return result;
+}
+
+static float *noise(int64_t n, unsigned seed)
+{
+    float *v = malloc(n * sizeof *v);
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        v[i] = (float)(seed >> 16) / 32768.0f - 1.0f;
+    }
+    return v;
+}
+
+/* Flat place of `index` in a box, the last dimension fastest. */
+static void unflatten(int64_t flat, const int64_t *size, int n, int64_t *index)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        index[i] = flat % size[i];
+        flat /= size[i];
+    }
+}
+
+typedef void Visit(void *context, int64_t x, int64_t w, int64_t y);
+
+/* Calls visit for each multiply-add of the convolution, with places in
+ * channels-last x and y and in plain w. */
+static void conv_visit(const LibDesc *d, Visit *visit, void *context)
+{
+    int64_t n_out = product(d->out, d->spatial);
+    int64_t n_in = product(d->in, d->spatial);
+    int64_t n_kernel = product(d->kernel, d->spatial);
+    int64_t per_in = d->in_channels / d->groups;
+    int64_t per_out = d->out_channels / d->groups;
+    for (int64_t b = 0; b < d->batch; b++)
+        for (int64_t p = 0; p < n_out; p++)
+            for (int64_t k = 0; k < n_kernel; k++) {
+                int64_t at[LIB_MAX_SPATIAL], tap[LIB_MAX_SPATIAL], place = 0;
+                unflatten(p, d->out, d->spatial, at);
+                unflatten(k, d->kernel, d->spatial, tap);
+                bool inside = true;
+                for (int i = 0; i < d->spatial; i++) {
+                    int64_t t = at[i] * d->stride[i] + tap[i] * d->dilation[i] -
+                                d->pad_low[i];
+                    inside = inside && t >= 0 && t < d->in[i];
+                    place = place * d->in[i] + t;
+                }
+                for (int64_t o = 0; inside && o < d->out_channels; o++)
+                    for (int64_t c = 0; c < per_in; c++)
+                        visit(context,
+                              (b * n_in + place) * d->in_channels +
+                                  o / per_out * per_in + c,
+                              (o * per_in + c) * n_kernel + k,
+                              (b * n_out + p) * d->out_channels + o);
+            }
+}
+
+typedef struct Tensors {
+    float *x, *w, *y;
+    double *result;
+} Tensors;
+
+static void add_y(void *context, int64_t x, int64_t w, int64_t y)
+{
+    Tensors *t = context;
+    t->result[y] += (double)t->x[x] * t->w[w];
+}
+static void add_x(void *context, int64_t x, int64_t w, int64_t y)
+{
+    Tensors *t = context;
+    t->result[x] += (double)t->y[y] * t->w[w];
+}
+static void add_w(void *context, int64_t x, int64_t w, int64_t y)
+{
+    Tensors *t = context;
+    t->result[w] += (double)t->x[x] * t->y[y];
+}
+
+static void assert_close(const float *got, const double *want, int64_t n)
+{
+    double difference = 0, norm = 0;
+    for (int64_t i = 0; i < n; i++) {
+        difference += (got[i] - want[i]) * (got[i] - want[i]);
+        norm += want[i] * want[i];
+    }
+    assert_true(sqrt(difference) <= 1e-5 * sqrt(norm) + 1e-6);
+}
+
+static void *checked(void *p)
+{
+    assert_non_null(p);
+    return p;
+}
+
+/* Runs one call on thread 1 of 2, as a kernel would. */
+static void run(const LibDesc *d, const void *a, const void *b, void *result)
+{
+    char error[256] = "";
+    LibInfo info;
+    if (!lib_query(d, &info, error, sizeof error))
+        fail_msg("%s", error);
+    assert_true(info.implementation[0]);
+    Lib *lib = lib_open(d, 1, 2, error, sizeof error);
+    if (!lib)
+        fail_msg("%s", error);
+    char *scratch =
+        checked(aligned_alloc(64, (info.scratch_bytes + 127) & ~63));
+    struct LibCall *calls[1] = {lib_call(lib, 0)};
+    KernelCall call = {.lib = calls, .scratch = scratch, .thread = 1};
+    tgc_lib_run(&call, 0, a, b, result);
+    assert_null(lib_failure(lib));
+    free(scratch);
+    lib_close(lib);
+}
+
+static void *pack(const Case *c, int of, const float *w)
+{
+    LibDesc d = describe(c, LIB_PACK);
+    d.of = of;
+    LibInfo info;
+    char error[256];
+    assert_true(lib_query(&d, &info, error, sizeof error));
+    char *packed = checked(aligned_alloc(64, (info.packed_bytes + 63) & ~63));
+    run(&d, w, NULL, packed);
+    return packed;
+}
+
+static void check_case(const Case *c)
+{
+    LibDesc d = describe(c, LIB_CONV);
+    int64_t nx = d.batch * d.in_channels * product(d.in, d.spatial);
+    int64_t ny = d.batch * d.out_channels * product(d.out, d.spatial);
+    int64_t nw = d.out_channels * (d.in_channels / d.groups) *
+                 product(d.kernel, d.spatial);
+    int64_t most = nx > ny ? (nx > nw ? nx : nw) : (ny > nw ? ny : nw);
+    Tensors t = {noise(nx, 1), noise(nw, 2), noise(ny, 3), NULL};
+    float *got = malloc(most * sizeof *got);
+
+    void *packed = pack(c, LIB_CONV, t.w);
+    t.result = calloc(most, sizeof(double));
+    conv_visit(&d, add_y, &t);
+    run(&d, t.x, packed, got);
+    assert_close(got, t.result, ny);
+    free(packed);
+
+    packed = pack(c, LIB_CONV_GRAD_INPUT, t.w);
+    memset(t.result, 0, most * sizeof(double));
+    conv_visit(&d, add_x, &t);
+    d.kind = LIB_CONV_GRAD_INPUT;
+    run(&d, t.y, packed, got);
+    assert_close(got, t.result, nx);
+    free(packed);
+
+    /* The packed gradient needs unpacking; packing t.w gives the room. */
+    packed = pack(c, LIB_CONV_GRAD_WEIGHT, t.w);
+    memset(t.result, 0, most * sizeof(double));
+    conv_visit(&d, add_w, &t);
+    d.kind = LIB_CONV_GRAD_WEIGHT;
+    run(&d, t.x, t.y, packed);
+    d.kind = LIB_UNPACK;
+    d.of = LIB_CONV_GRAD_WEIGHT;
+    run(&d, packed, NULL, got);
+    assert_close(got, t.result, nw);
+    free(packed);
+
+    free(got);
+    free(t.result);
+    free(t.x);
+    free(t.w);
+    free(t.y);
+}
+
+static void test_conv(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_case(&cases[i]);
+}
+
+static void check_matmul(int m, int n, int k, bool ta, bool tb)
+{
+    LibDesc d = {.kind = LIB_MATMUL, .dtype = PLAN_F32, .m = m, .n = n, .k = k};
+    d.a_row = ta ? 1 : k;
+    d.a_col = ta ? m : 1;
+    d.b_row = tb ? 1 : n;
+    d.b_col = tb ? k : 1;
+    float *a = noise((int64_t)m * k, 4), *b = noise((int64_t)k * n, 5);
+    float *got = malloc((size_t)m * n * sizeof *got);
+    double *want = calloc((size_t)m * n, sizeof *want);
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++)
+            for (int p = 0; p < k; p++)
+                want[i * n + j] += (double)a[i * d.a_row + p * d.a_col] *
+                                   b[p * d.b_row + j * d.b_col];
+    run(&d, a, b, got);
+    assert_close(got, want, (int64_t)m * n);
+    free(a);
+    free(b);
+    free(got);
+    free(want);
+}
+
+static void test_matmul(void **state)
+{
+    (void)state;
+    const int size[][3] = {{1, 1, 1}, {3, 10, 64}, {128, 10, 64}, {65, 33, 17}};
+    for (int i = 0; i < 4; i++)
+        for (int t = 0; t < 4; t++)
+            check_matmul(size[i][0], size[i][1], size[i][2], t & 1, t & 2);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    LibInfo info;
+    char error[256] = "";
+    LibDesc d = describe(&cases[0], LIB_CONV);
+    d.out[0]++;
+    assert_false(lib_query(&d, &info, error, sizeof error));
+    assert_non_null(strstr(error, "convolution"));
+    assert_non_null(strstr(error, "channels 3 to 16"));
+    d = describe(&cases[0], LIB_CONV);
+    d.batch = INT64_C(1) << 40;
+    assert_null(lib_open(&d, 1, 1, error, sizeof error));
+    d = describe(&cases[0], 99);
+    assert_false(lib_query(&d, &info, error, sizeof error));
+    d = describe(&cases[0], LIB_PACK); /* .of is not set */
+    assert_false(lib_query(&d, &info, error, sizeof error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
