@@ -1,5 +1,8 @@
-/* attr.c: attributes: making, comparing and reading them off a node. */
+/* attr.c: attributes: making, comparing and reading them off a node; which of
+ * them text may leave out. */
+#include "nearest.h"
 #include "op.h"
+#include "scan.h"
 #include <assert.h>
 #include <string.h>
 
@@ -52,6 +55,55 @@ static bool same_value(const Attr *a, const Attr *b)
 bool attr_equal(const Attr *a, const Attr *b)
 {
     return a->kind == b->kind && !strcmp(a->name, b->name) && same_value(a, b);
+}
+
+const AttrSpec *attr_spec(const OpDesc *op, const char *name, Error *e)
+{
+    Nearest n = nearest_of(name);
+    for (const AttrSpec *s = op->attrs; s && s->name; s++) {
+        if (!strcmp(s->name, name))
+            return s;
+        nearest_try(&n, s->name);
+    }
+    const char *near = nearest_name(&n);
+    if (near)
+        error_set(e, "%s has no attribute %.100s (did you mean %s?)", op->name,
+                  name, near);
+    else
+        error_set(e, "%s has no attribute %.100s", op->name, name);
+    return NULL;
+}
+
+bool attr_is_default(const AttrSpec *spec, const Attr *a)
+{
+    if (!spec->value)
+        return false;
+    Attr standard = {.name = spec->name, .kind = spec->kind};
+    int64_t list[2 * MAX_RANK];
+    Error e = {{0}};
+    Scan s = scan_text(spec->value, &e);
+    if (spec->kind == ATTR_STRING) {
+        standard.s = spec->value;
+    } else if (spec->kind == ATTR_INTS) {
+        standard.ints.n = scan_ints(&s, list, 2 * MAX_RANK);
+        standard.ints.v = list;
+    } else if (!scan_attr_value(&s, NULL, &standard)) {
+        return false;
+    }
+    return same_value(&standard, a);
+}
+
+bool attr_from_type(const AttrSpec *spec, const Type *result, Attr *a)
+{
+    if (spec->value)
+        return false;
+    if (spec->kind == ATTR_DTYPE && !strcmp(spec->name, "dtype"))
+        *a = attr_dtype(spec->name, result->dtype);
+    else if (spec->kind == ATTR_INTS && !strcmp(spec->name, "shape"))
+        *a = attr_ints(spec->name, result->dim, result->rank);
+    else
+        return false;
+    return true;
 }
 
 static const Attr *find(const Node *n, const char *name)

@@ -2,11 +2,11 @@
  *
  * graph_add is the one door by which a new node comes in: it checks operands
  * and attributes against the descriptor, fills defaults, and infers types. */
-#include "nearest.h"
 #include "op.h"
 #include "scan.h"
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool error_set(Error *e, const char *format, ...)
@@ -109,17 +109,6 @@ static bool default_attr(Graph *g, const OpDesc *op, const AttrSpec *spec,
     return ok;
 }
 
-static bool unknown_attr(Graph *g, const OpDesc *op, const char *name)
-{
-    Nearest n = nearest_of(name);
-    for (const AttrSpec *s = op->attrs; s && s->name; s++)
-        nearest_try(&n, s->name);
-    const char *near = nearest_name(&n);
-    return error_set(&g->error, "%s has no attribute %.100s%s%s%s", op->name,
-                     name, near ? " (did you mean " : "", near ? near : "",
-                     near ? "?)" : "");
-}
-
 static bool set_attrs(Graph *g, Node *n, const Attr *attr, int n_attr)
 {
     const OpDesc *op = n->op;
@@ -139,11 +128,8 @@ static bool set_attrs(Graph *g, Node *n, const Attr *attr, int n_attr)
         if (given_attr(attr[i].name, attr, i))
             return error_set(&g->error, "%s: attribute %s is given twice",
                              op->name, attr[i].name);
-        int k = 0;
-        while (k < n_specs && strcmp(op->attrs[k].name, attr[i].name))
-            k++;
-        if (k == n_specs)
-            return unknown_attr(g, op, attr[i].name);
+        if (!attr_spec(op, attr[i].name, &g->error))
+            return false;
     }
     return true;
 }
@@ -164,20 +150,26 @@ static bool check_operand_count(Graph *g, const OpDesc *op, int n)
                      op->name, op->max_in, n);
 }
 
-static bool infer_types(Graph *g, Node *n)
+bool node_infer(const Graph *g, const Node *n, Type *out, Error *e)
 {
-    const Type **in = arena_array(g->arena, n->n_in, sizeof *in);
+    const Type *few[16], **in = few, **many = NULL;
+    if (n->n_in > sizeof few / sizeof *few)
+        in = many = calloc(n->n_in, sizeof *in);
+    assert(in && "memory for a few pointers");
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = graph_type(g, n->in[i]);
-    g->error.text[0] = 0;
-    Infer f = {g, n, in, n->type, &g->error};
-    if (!n->op->infer(&f))
+    memset(out, 0, n->n_out * sizeof *out);
+    e->text[0] = 0;
+    Infer f = {g, n, in, out, e};
+    bool ok = n->op->infer(&f);
+    free(many);
+    if (!ok)
         return false;
     for (int i = 0; i < n->n_out; i++)
-        if (!type_fits(&n->type[i]))
-            return error_set(&g->error,
-                             "%s: result %d would have a dimension "
-                             "below 1 or more than 2^62 bytes",
+        if (!type_fits(&out[i]))
+            return error_set(e,
+                             "%s: result %d would have a dimension below 1 or "
+                             "more than 2^62 bytes",
                              n->op->name, i);
     return true;
 }
@@ -217,7 +209,7 @@ uint32_t graph_add(Graph *g, const OpDesc *op, const Value *in, int n_in,
         return 0;
     n.in = arena_copy(g->arena, in, (size_t)n_in * sizeof *in);
     n.type = arena_array(g->arena, n.n_out, sizeof *n.type);
-    if (!infer_types(g, &n))
+    if (!node_infer(g, &n, n.type, &g->error))
         return 0;
     n.name = g->hint ? arena_strdup(g->arena, g->hint) : NULL;
     return append(g, n);

@@ -139,6 +139,10 @@ const OpDesc *op_nearest(const char *name); /* for "did you mean"; or NULL */
 #include "ops/index.h"
 #undef OP
 
+/* The types of a node's results by its descriptor, checked for size: what
+ * graph_add and the verifier go by. */
+bool node_infer(const Graph *g, const Node *n, Type *out, Error *e);
+
 static inline bool node_is(const Node *n, const OpDesc *op)
 {
     return n->op == op;

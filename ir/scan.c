@@ -138,6 +138,32 @@ bool scan_quoted(Scan *s, Arena *a, const char **text)
     return scan_fail(s, "a string that does not end on its line");
 }
 
+static bool is_name_letter(char c)
+{
+    return isalnum((unsigned char)c) || (c && strchr("_.-/+", c));
+}
+
+bool name_is_bare(const char *name)
+{
+    size_t n = 0;
+    while (is_name_letter(name[n]))
+        n++;
+    return n && !name[n];
+}
+
+bool scan_name(Scan *s, Arena *a, const char **text)
+{
+    char what[16];
+    if (scan_peek(s) == '"')
+        return scan_quoted(s, a, text);
+    const char *start = s->at;
+    while (s->at < s->end && is_name_letter(*s->at))
+        s->at++;
+    *text = arena_strndup(a, start, (size_t)(s->at - start));
+    return s->at > start ||
+           scan_fail(s, "expected a name, found %s", found(s, what));
+}
+
 /* The longest run of characters that a number can have. */
 static bool number_text(Scan *s, char buf[NUMBER_LENGTH])
 {

@@ -7,7 +7,7 @@
 #ifndef TGC_SCAN_H
 #define TGC_SCAN_H
 
-#include "ir.h"
+#include "op.h"
 
 typedef struct Scan {
     const char *at, *end;
@@ -30,6 +30,9 @@ bool scan_expect(Scan *s, char c);
 /* A word: letters, digits, _ and what is in `also`; at most size-1 long. */
 bool scan_word(Scan *s, const char *also, char *buf, size_t size);
 bool scan_quoted(Scan *s, Arena *a, const char **text); /* "..." with escapes */
+/* A name: a bare word, or quoted.  name_is_bare: can be written without. */
+bool scan_name(Scan *s, Arena *a, const char **text);
+bool name_is_bare(const char *name);
 bool scan_int(Scan *s, int64_t *v);
 bool scan_number(Scan *s, double *v); /* also inf, nan */
 /* The other direction: as short as reads back to the same bits. */
@@ -40,7 +43,18 @@ int scan_ints(Scan *s, int64_t *v, int most);
 
 /* "f32[2,3]{1,0}": any rank and size that type_fits accepts. */
 bool scan_type(Scan *s, Type *t);
-/* A value of this kind, into a->...; name and kind are set already. */
+/* A value of a->kind into a; name and kind are set already. */
 bool scan_attr_value(Scan *s, Arena *arena, Attr *a);
+
+/* ---- attributes in text: what printer and reader agree on (attr.c) ------ */
+
+/* The op's attribute of that name; NULL with a message that suggests one. */
+const AttrSpec *attr_spec(const OpDesc *op, const char *name, Error *e);
+/* Has it the descriptor's default?  Then it is not printed. */
+bool attr_is_default(const AttrSpec *spec, const Attr *a);
+/* Attributes `dtype` and `shape` without a default say what result 0 is: where
+ * they do, the printer leaves them to the printed type and the reader takes
+ * them from there. */
+bool attr_from_type(const AttrSpec *spec, const Type *result, Attr *a);
 
 #endif
