@@ -88,10 +88,19 @@ typedef struct PlanState {
     int64_t offset, bytes;
 } PlanState;
 
+typedef enum PlanBufferKind { /* same numbers as the IR's BufferKind */
+    PLAN_STATE,
+    PLAN_INPUT,
+    PLAN_OUTPUT,
+    PLAN_ACTIVATION,
+    PLAN_GRADIENT,
+    PLAN_WORK,
+    PLAN_BUFFER_KINDS
+} PlanBufferKind;
+
 typedef struct PlanBuffer {
-    int64_t offset, bytes; /* in the arena */
-    uint8_t kind;          /* BufferKind of the IR: state, input, output,
-                              activation, gradient, work */
+    int64_t offset, bytes; /* in the arena; inputs: of the first slot */
+    uint8_t kind;
     uint8_t dtype;
     int32_t first, last;   /* steps */
     const char *name, *loc;
@@ -146,7 +155,8 @@ typedef struct Plan {
     uint32_t version;
     const char *model;    /* "resnet110" */
     const char *compiler; /* "tgc 0.1, gcc 12.2, -march=..." */
-    const char *march;    /* so that the wrong machine is told, not crashed */
+    const char *march;    /* "native", and PLAN_CPU_FEATURES, so that the
+                             wrong machine is told, not crashed */
     int64_t parameters;   /* trained scalars */
     int64_t arena_bytes, scratch_bytes;
     const PlanSetting *settings;
@@ -160,6 +170,37 @@ typedef struct Plan {
     const PlanGraph *graphs;
     uint32_t n_graphs;
 } Plan;
+
+/* The instruction sets that the file including this was compiled for, as one
+ * literal: " avx2 fma avx512f".  Generated code puts it into Plan.march. */
+#ifdef __AVX2__
+#define PLAN_HAS_AVX2 " avx avx2"
+#else
+#define PLAN_HAS_AVX2
+#endif
+#ifdef __FMA__
+#define PLAN_HAS_FMA " fma"
+#else
+#define PLAN_HAS_FMA
+#endif
+#ifdef __AVX512F__
+#define PLAN_HAS_AVX512F " avx512f"
+#else
+#define PLAN_HAS_AVX512F
+#endif
+#ifdef __AVX512BW__
+#define PLAN_HAS_AVX512BW " avx512bw avx512dq avx512vl"
+#else
+#define PLAN_HAS_AVX512BW
+#endif
+#ifdef __AVX512BF16__
+#define PLAN_HAS_AVX512BF16 " avx512bf16"
+#else
+#define PLAN_HAS_AVX512BF16
+#endif
+#define PLAN_CPU_FEATURES                                                      \
+    PLAN_HAS_AVX2 PLAN_HAS_FMA PLAN_HAS_AVX512F PLAN_HAS_AVX512BW              \
+        PLAN_HAS_AVX512BF16
 
 /* The generated main is:  return tgc_main(&tgc_plan, argc, argv); */
 int tgc_main(const Plan *plan, int argc, char **argv);

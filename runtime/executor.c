@@ -1,0 +1,452 @@
+/* executor.c: see executor.h.
+ *
+ * A run is one OpenMP parallel region.  Every thread walks the same list of
+ * steps, takes its share of each step's parts, and waits for the others where
+ * the next step may read what they wrote:
+ *
+ *     step      conv      relu      fc    loss      ...
+ *     thread 0  [0..31]   [0..31]   [0]   [0]
+ *     thread 1  [32..63]  [32..63]   .     .
+ *                       |         |           |      barriers
+ *
+ * Steps too small to be worth waking anyone run on thread 0; between two of
+ * them nobody waits.
+ */
+#include "executor_private.h"
+#include "cpu.h"
+#include "text.h"
+#include "types.h"
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ALIGN = 64, HUGE_PAGE = 2 << 20, PAGE = 4096 };
+
+/* Below this a step takes less time than two threads need to meet. */
+static const double SERIAL_FLOPS = 2e5, SERIAL_BYTES = 64e3;
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* ---- memory ------------------------------------------------------------- */
+
+static char *memory_take(size_t bytes, Status *s)
+{
+    char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p != MAP_FAILED) {
+        madvise(p, bytes, MADV_HUGEPAGE); /* a wish; failure costs speed */
+        return p;
+    }
+    char size[32];
+    status_fail(s,
+                "no memory: this model needs %s in one piece and the system "
+                "does not give it (a smaller batch needs less)",
+                text_bytes((double)bytes, size, sizeof size));
+    return NULL;
+}
+
+/* The system promises more memory than it has and kills whoever uses it; so
+ * ask first whether the machine has as much. */
+static bool memory_fits(const Executor *e, Status *s)
+{
+    double have = (double)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    double need = (double)executor_bytes(e);
+    if (need <= have)
+        return true;
+    char a[32], b[32];
+    return status_fail(s,
+                       "no memory: this model needs %s and this machine has "
+                       "%s (a smaller batch needs less)",
+                       text_bytes(need, a, sizeof a),
+                       text_bytes(have, b, sizeof b));
+}
+
+/* Touch every page now, so that no step pays for it, each thread its share. */
+static void memory_touch(char *p, size_t bytes, int threads, int fill)
+{
+    int64_t blocks = (int64_t)((bytes + HUGE_PAGE - 1) / HUGE_PAGE);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < blocks; i++) {
+        size_t at = (size_t)i * HUGE_PAGE;
+        size_t n = bytes - at < HUGE_PAGE ? bytes - at : HUGE_PAGE;
+        memset(p + at, fill, n);
+    }
+}
+
+static bool memory_open(Executor *e, Status *s)
+{
+    const Plan *plan = e->plan;
+    if (!memory_fits(e, s))
+        return false;
+    e->arena_size = round_up((size_t)plan->arena_bytes + 1, PAGE);
+    e->scratch_size = (size_t)e->threads * e->scratch_each;
+    e->arena = memory_take(e->arena_size, s);
+    if (!e->arena)
+        return false;
+    e->scratch = memory_take(e->scratch_size, s);
+    if (!e->scratch)
+        return false;
+    int fill = e->poison ? 0xff : 0;
+    memory_touch(e->arena, e->arena_size, e->threads, fill);
+    memory_touch(e->scratch, e->scratch_size, e->threads, fill);
+    return true;
+}
+
+/* ---- what a plan must be ------------------------------------------------- */
+
+static bool broken(Status *s, const PlanGraph *g, const char *what, uint32_t i)
+{
+    return status_fail(s,
+                       "this program is damaged: graph %s, %s %u does not fit "
+                       "(compile the model again)",
+                       g->name, what, i);
+}
+
+/* A plan comes out of the compiler that this program was linked by, so this
+ * finds bugs and bad linking, once, before they become wild writes. */
+static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
+{
+    for (uint32_t i = 0; i < g->n_buffers; i++) {
+        const PlanBuffer *b = &g->buffers[i];
+        if (b->offset < 0 || b->bytes < 0 || b->offset % ALIGN ||
+            b->offset + b->bytes > plan->arena_bytes)
+            return broken(s, g, "buffer", i);
+    }
+    for (uint32_t i = 0; i < g->n_inputs + g->n_outputs; i++) {
+        const PlanPort *p =
+            i < g->n_inputs ? &g->inputs[i] : &g->outputs[i - g->n_inputs];
+        if (p->buffer >= g->n_buffers || !p->slots ||
+            g->buffers[p->buffer].offset + port_stride(p) * p->slots >
+                plan->arena_bytes + ALIGN)
+            return broken(s, g, "port", i);
+    }
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        const PlanStep *step = &g->steps[i];
+        bool fits = step->kernel < plan->n_kernels &&
+                    step->n_out <= step->n_args && step->parts >= 1;
+        for (uint32_t k = 0; fits && k < step->n_args; k++)
+            fits = g->args[step->arg + k] < g->n_buffers;
+        for (uint32_t k = 0; fits && k < step->n_libs; k++)
+            fits = g->libs[step->lib + k] < plan->n_libs;
+        if (!fits)
+            return broken(s, g, "step", i);
+    }
+    return g->loss_step < (int32_t)g->n_steps || broken(s, g, "loss step", 0);
+}
+
+static bool plan_check(const Plan *plan, Status *s)
+{
+    if (plan->version != PLAN_VERSION)
+        return status_fail(s,
+                           "this program was compiled for another runtime: "
+                           "plan version %u, runtime %d (compile again)",
+                           plan->version, PLAN_VERSION);
+    for (uint32_t i = 0; i < plan->n_states; i++) {
+        const PlanState *t = &plan->states[i];
+        if (t->offset < 0 || t->offset + t->bytes > plan->arena_bytes ||
+            t->bytes < type_bytes(&t->type) || t->type.dtype == PLAN_F16)
+            return status_fail(s, "this program is damaged: state %s", t->name);
+    }
+    for (uint32_t i = 0; i < plan->n_graphs; i++)
+        if (!graph_check(plan, &plan->graphs[i], s))
+            return false;
+    return true;
+}
+
+/* ---- tables ----------------------------------------------------------------
+ */
+
+int64_t port_stride(const PlanPort *p)
+{
+    return (int64_t)round_up((size_t)type_bytes(&p->type), ALIGN);
+}
+
+/* Pointers of every argument of every step, once for each input slot. */
+static bool table_pointers(Executor *e, ExecutorGraph *x, size_t n_args)
+{
+    const PlanGraph *g = x->graph;
+    int64_t *shift = calloc(g->n_buffers + 1, sizeof *shift);
+    x->buf = calloc(x->slots * (n_args + 1), sizeof *x->buf);
+    if (!shift || !x->buf) {
+        free(shift);
+        return false;
+    }
+    x->n_args = n_args;
+    for (uint32_t slot = 0; slot < x->slots; slot++) {
+        for (uint32_t i = 0; i < g->n_inputs; i++)
+            if (slot < g->inputs[i].slots)
+                shift[g->inputs[i].buffer] = slot * port_stride(&g->inputs[i]);
+        for (size_t i = 0; i < n_args; i++)
+            x->buf[slot * n_args + i] =
+                e->arena + g->buffers[g->args[i]].offset + shift[g->args[i]];
+    }
+    free(shift);
+    return true;
+}
+
+static bool table_libs(Executor *e, ExecutorGraph *x, size_t n_libs)
+{
+    x->lib = calloc(n_libs + 1, sizeof *x->lib);
+    if (!x->lib)
+        return false;
+    for (size_t i = 0; i < n_libs; i++)
+        x->lib[i] = lib_call(e->lib, x->graph->libs[i]);
+    return true;
+}
+
+static bool step_is_small(const PlanStep *step)
+{
+    return step->parts == 1 ||
+           (step->flops < SERIAL_FLOPS && step->bytes < SERIAL_BYTES);
+}
+
+static bool table_modes(ExecutorGraph *x)
+{
+    const PlanGraph *g = x->graph;
+    x->serial = calloc(g->n_steps + 1, 1);
+    x->meet = calloc(g->n_steps + 1, 1);
+    if (!x->serial || !x->meet)
+        return false;
+    for (uint32_t i = 0; i < g->n_steps; i++)
+        x->serial[i] = step_is_small(&g->steps[i]);
+    for (uint32_t i = 0; i + 1 < g->n_steps; i++)
+        x->meet[i] =
+            !(x->serial[i] && x->serial[i + 1]) || (int32_t)i == g->loss_step;
+    return true;
+}
+
+static const PlanPort *port_named(const PlanPort *p, uint32_t n,
+                                  const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!strcmp(p[i].name, name))
+            return &p[i];
+    return NULL;
+}
+
+static const void *output_address(const Executor *e, const PlanGraph *g,
+                                  const char *name, uint8_t *dtype)
+{
+    const PlanPort *p = port_named(g->outputs, g->n_outputs, name);
+    if (!p)
+        return NULL;
+    *dtype = p->type.dtype;
+    return e->arena + g->buffers[p->buffer].offset;
+}
+
+static bool table_open(Executor *e, ExecutorGraph *x, const PlanGraph *g,
+                       Status *s)
+{
+    size_t n_args = 0, n_libs = 0;
+    x->graph = g;
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        const PlanStep *step = &g->steps[i];
+        if (step->arg + (size_t)step->n_args > n_args)
+            n_args = step->arg + (size_t)step->n_args;
+        if (step->lib + (size_t)step->n_libs > n_libs)
+            n_libs = step->lib + (size_t)step->n_libs;
+    }
+    x->slots = 1;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i].slots > x->slots)
+            x->slots = g->inputs[i].slots;
+    x->loss = output_address(e, g, "loss", &x->loss_dtype);
+    x->correct = output_address(e, g, "correct", &x->correct_dtype);
+    if (!table_pointers(e, x, n_args) || !table_libs(e, x, n_libs) ||
+        !table_modes(x))
+        return status_fail(s, "no memory for the tables of graph %s", g->name);
+    return true;
+}
+
+/* ---- opening ---------------------------------------------------------------
+ */
+
+static bool executor_start(Executor *e, Status *s)
+{
+    const Plan *plan = e->plan;
+    char error[512];
+    if (!plan_check(plan, s) || !cpu_check(plan->march, s))
+        return false;
+    omp_set_dynamic(0);
+    omp_set_num_threads(e->threads);
+    e->lib = lib_open(plan->lib, plan->n_libs, e->threads, error, sizeof error);
+    if (!e->lib)
+        return status_fail(s, "%s", error);
+    if (!memory_open(e, s))
+        return false;
+    e->graph = calloc(plan->n_graphs + 1, sizeof *e->graph);
+    if (!e->graph)
+        return status_fail(s, "no memory for the tables of %u graphs",
+                           plan->n_graphs);
+    for (uint32_t i = 0; i < plan->n_graphs; i++)
+        if (!table_open(e, &e->graph[i], &plan->graphs[i], s))
+            return false;
+    return true;
+}
+
+Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s)
+{
+    Executor *e = calloc(1, sizeof *e);
+    if (!e) {
+        status_fail(s, "no memory");
+        return NULL;
+    }
+    e->plan = plan;
+    e->threads = o->threads;
+    e->poison = o->poison;
+    e->scratch_each = round_up((size_t)plan->scratch_bytes + 1, PAGE);
+    if (executor_start(e, s))
+        return e;
+    executor_close(e);
+    return NULL;
+}
+
+void executor_close(Executor *e)
+{
+    if (!e)
+        return;
+    for (uint32_t i = 0; e->graph && i < e->plan->n_graphs; i++) {
+        free(e->graph[i].buf);
+        free(e->graph[i].lib);
+        free(e->graph[i].serial);
+        free(e->graph[i].meet);
+    }
+    free(e->graph);
+    lib_close(e->lib);
+    if (e->arena)
+        munmap(e->arena, e->arena_size);
+    if (e->scratch)
+        munmap(e->scratch, e->scratch_size);
+    free(e);
+}
+
+/* ---- asking -----------------------------------------------------------------
+ */
+
+int executor_threads(const Executor *e)
+{
+    return e->threads;
+}
+
+const Plan *executor_plan(const Executor *e)
+{
+    return e->plan;
+}
+
+int64_t executor_bytes(const Executor *e)
+{
+    return e->plan->arena_bytes + e->threads * e->plan->scratch_bytes;
+}
+
+int executor_graph(const Executor *e, const char *name)
+{
+    for (uint32_t i = 0; i < e->plan->n_graphs; i++)
+        if (!strcmp(e->plan->graphs[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+const PlanPort *executor_port(const Executor *e, int graph, const char *name)
+{
+    const PlanGraph *g = &e->plan->graphs[graph];
+    return port_named(g->inputs, g->n_inputs, name);
+}
+
+void *executor_state(const Executor *e, uint32_t state)
+{
+    return e->arena + e->plan->states[state].offset;
+}
+
+void *executor_input(const Executor *e, int graph, const PlanPort *port,
+                     uint32_t slot)
+{
+    const PlanBuffer *b = &e->plan->graphs[graph].buffers[port->buffer];
+    return e->arena + b->offset + (int64_t)slot * port_stride(port);
+}
+
+void executor_set(Executor *e, int graph, const char *name, double value)
+{
+    const PlanPort *port = executor_port(e, graph, name);
+    if (port)
+        dtype_store(port->type.dtype, executor_input(e, graph, port, 0), value);
+}
+
+/* ---- running
+ * ------------------------------------------------------------------ */
+
+void executor_step(Executor *e, const ExecutorGraph *x, uint32_t i,
+                   uint32_t slot, int thread, int threads)
+{
+    const PlanStep *step = &x->graph->steps[i];
+    int64_t begin = step->parts * thread / threads;
+    int64_t end = step->parts * (thread + 1) / threads;
+    if (begin == end)
+        return;
+    KernelCall call = {
+        .buf = x->buf + slot * x->n_args + step->arg,
+        .lib = x->lib + step->lib,
+        .scratch = e->scratch + (size_t)thread * e->scratch_each,
+        .thread = thread,
+    };
+    e->plan->kernels[step->kernel].run(&call, begin, end);
+}
+
+static double output_value(const void *address, uint8_t dtype)
+{
+    return address ? dtype_load(dtype, address) : 0;
+}
+
+/* What every thread does in a run. */
+static void graph_walk(Executor *e, const ExecutorGraph *x, uint32_t slot,
+                       int thread, int threads)
+{
+    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
+        if (!x->serial[i])
+            executor_step(e, x, i, slot, thread, threads);
+        else if (thread == 0)
+            executor_step(e, x, i, slot, 0, 1);
+        if (x->meet[i]) {
+#pragma omp barrier
+        }
+        /* All threads read the same loss, so all leave or none. */
+        if ((int32_t)i == x->graph->loss_step &&
+            !isfinite(output_value(x->loss, x->loss_dtype)))
+            return;
+    }
+}
+
+/* What is neither a state nor an input holds NaN before each run. */
+static void graph_poison(Executor *e, const PlanGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_buffers; i++) {
+        const PlanBuffer *b = &g->buffers[i];
+        if (b->kind != PLAN_STATE && b->kind != PLAN_INPUT)
+            memset(e->arena + b->offset, 0xff, (size_t)b->bytes);
+    }
+    memset(e->scratch, 0xff, e->scratch_size);
+}
+
+bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
+                  Status *s)
+{
+    ExecutorGraph *x = &e->graph[graph];
+    if (e->poison)
+        graph_poison(e, x->graph);
+#pragma omp parallel num_threads(e->threads)
+    graph_walk(e, x, slot, omp_get_thread_num(), omp_get_num_threads());
+    const char *why = lib_failure(e->lib);
+    if (why)
+        return status_fail(s, "%s failed while computing: %s", lib_version(),
+                           why);
+    result->loss = output_value(x->loss, x->loss_dtype);
+    result->correct = (int64_t)output_value(x->correct, x->correct_dtype);
+    result->finite = isfinite(result->loss);
+    return true;
+}

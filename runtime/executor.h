@@ -1,0 +1,64 @@
+/* executor.h: runs a plan's graphs, step after step, over one arena.
+ *
+ *     arena    [ states | inputs, slot by slot | outputs | everything else ]
+ *     scratch  [ thread 0 | thread 1 | .. ]
+ *
+ * Both are taken and touched at start; a run allocates nothing.
+ */
+#ifndef TGC_EXECUTOR_H
+#define TGC_EXECUTOR_H
+
+#include "lib.h"
+#include "plan.h"
+#include "status.h"
+
+typedef struct Executor Executor;
+
+typedef struct ExecutorOptions {
+    int threads; /* at least 1 */
+    /* For tests: fill memory with NaN before use and between runs, so that a
+     * read of what nobody wrote shows in the results. */
+    bool poison;
+} ExecutorOptions;
+
+/* What a run of a graph came to. */
+typedef struct RunResult {
+    double loss;
+    int64_t correct;
+    bool finite; /* false: stopped after the loss step, states unchanged */
+} RunResult;
+
+/* NULL with a message: no memory, a plan of another version, a library call
+ * that cannot be made, a processor that lacks what the plan was made for. */
+Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s);
+void executor_close(Executor *e); /* NULL is fine */
+
+int executor_threads(const Executor *e);
+const Plan *executor_plan(const Executor *e);
+int64_t executor_bytes(const Executor *e); /* arena and all scratch */
+
+/* Index of a graph, -1 where the plan has none of that name. */
+int executor_graph(const Executor *e, const char *name);
+/* The graph's input, NULL where it has none of that name. */
+const PlanPort *executor_port(const Executor *e, int graph, const char *name);
+
+void *executor_state(const Executor *e, uint32_t state);
+void *executor_input(const Executor *e, int graph, const PlanPort *port,
+                     uint32_t slot);
+/* Give a scalar input a value, converted to its type; an input that the graph
+ * does not have is no error. */
+void executor_set(Executor *e, int graph, const char *name, double value);
+
+/* One pass over the graph's steps, reading input slot `slot`.  False where the
+ * library failed. */
+bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
+                  Status *s);
+
+/* After a run whose loss was not finite: runs the graph again on the same
+ * input, one step at a time, and says in `text` which state or input was bad
+ * already, or which op was the first to produce what is not finite.  Leaves
+ * activations, not parameters, changed. */
+void executor_blame(Executor *e, int graph, uint32_t slot, char *text,
+                    size_t size);
+
+#endif
