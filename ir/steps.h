@@ -1,12 +1,23 @@
 /* steps.h: what a graph's node list becomes when it runs.
  *
- * A step is one kernel launch: a group of fused nodes, or one node that is in
- * no group.  Sources, `output` and views that nobody has to see in memory are
- * no steps.  An `update` is a step (a copy) only where its operand could not
- * be placed in the state's own bytes.
+ * A step is one kernel launch.  The rule, which the memory pass and code
+ * generation both go by, so that they agree on which values exist in memory:
  *
- * The memory pass and code generation both go by this list, so they agree on
- * which values exist in memory.
+ *   - The nodes of one group are one step.
+ *   - A node in no group is a step of its own, but for
+ *       sources       their values are in memory before the first step;
+ *       `output`      its operand stays in memory to the end;
+ *       inlined ones  constants (nodes without operands that are no source and
+ *                     not random) and views (T_VIEW with one operand), where
+ *                     every user is computed by the generic kernel: neither
+ *                     T_LIBRARY nor a root.  Who uses such a view reads the
+ *                     view's own operand through its map; who uses such a
+ *                     constant reads nothing.
+ *   - An `update` in no group is a step without results.  It runs, as a copy,
+ *     only where the memory pass could not place its operand in the state's
+ *     own bytes.  An `update` inside a group only makes its operand a result.
+ *   - A step of one node writes all its results.  A group writes those that a
+ *     root or a node outside the group uses, inlined views among them.
  */
 #ifndef TGC_STEPS_H
 #define TGC_STEPS_H
@@ -16,21 +27,25 @@
 typedef struct Step {
     uint32_t first, last;   /* node ids, inclusive */
     Value *in;              /* read from memory, each once, in id order */
-    Value *out;             /* written: used outside, or by a root */
+    Value *out;             /* written to memory, in id order */
     uint32_t n_in, n_out;
 } Step;
 
 typedef struct Steps {
     Step *step;
     uint32_t n;
-    uint32_t *of; /* node id -> step, UINT32_MAX: none */
+    uint32_t *of; /* node id -> step; NO_STEP: source, output, inlined */
 } Steps;
+
+#define NO_STEP UINT32_MAX
 
 Steps graph_steps(const Graph *g, Arena *a);
 
 /* May `out` of step s be written over `in`: same bytes, and each element of
  * `in` is read, by the same iteration, before the element of `out` at its
- * place is written, and nowhere else. */
+ * place is written, and nowhere else.  Relies on this of the generic kernel: a
+ * step in which no result of a reduction is used again is one nest of loops,
+ * and an iteration loads all that it needs before it stores anything. */
 bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in);
 
 /* ---- where values lie: what pass `memory` finds out ------------------- */

@@ -1,0 +1,250 @@
+/* steps.c: which nodes run together, what they read and write. */
+#include "steps.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Finder {
+    const Graph *g;
+    Arena *arena; /* results */
+    Uses uses;
+    Value *base;    /* node id -> what reading result 0 reads: itself, or
+                       through inlined views; NO_VALUE: an inlined constant */
+    uint32_t *seen; /* value -> 1 + the last step that lists it */
+    Steps steps;
+} Finder;
+
+static size_t value_index(Value v)
+{
+    return (size_t)v.node * MAX_OUT + v.out;
+}
+
+static bool generic_kernel(const Node *n)
+{
+    return !node_has(n, T_LIBRARY) && !node_has(n, T_ROOT);
+}
+
+static bool may_inline(const Node *n)
+{
+    if (n->group || node_has(n, T_LIBRARY) || node_has(n, T_ROOT))
+        return false;
+    if (n->n_in == 0)
+        return !node_has(n, T_SOURCE) && !node_has(n, T_RANDOM);
+    return n->n_in == 1 && node_has(n, T_VIEW);
+}
+
+static bool is_inlined(const Finder *f, uint32_t id)
+{
+    const Uses *u = &f->uses;
+    if (!may_inline(&f->g->node[id]))
+        return false;
+    for (uint32_t i = u->start[id]; i < u->start[id + 1]; i++)
+        if (!generic_kernel(&f->g->node[u->user[i]]))
+            return false;
+    return true;
+}
+
+static bool runs(const Graph *g, uint32_t id)
+{
+    const Node *n = &g->node[id];
+    return n->group ||
+           (!node_has(n, T_SOURCE) &&
+            (!node_has(n, T_ROOT) || !strcmp(n->op->name, "update")));
+}
+
+/* ---- which node is in which step ---------------------------------------- */
+
+static void place_nodes(Finder *f)
+{
+    const Graph *g = f->g;
+    Step *step = NULL;
+    size_t n = 0, cap = 0;
+    for (uint32_t id = 1; id < g->n_nodes; id++) {
+        const Node *node = &g->node[id];
+        f->base[id] = node_value(id, 0);
+        f->steps.of[id] = NO_STEP;
+        if (is_inlined(f, id)) {
+            f->base[id] = node->n_in ? node->in[0] : NO_VALUE;
+            if (node->n_in && node->in[0].out == 0)
+                f->base[id] = f->base[node->in[0].node];
+            continue;
+        }
+        if (!runs(g, id))
+            continue;
+        if (!node->group || node[-1].group != node->group)
+            ARENA_PUSH(f->arena, step, n, cap, (Step){.first = id});
+        step[n - 1].last = id;
+        f->steps.of[id] = (uint32_t)(n - 1);
+    }
+    f->steps.step = step;
+    f->steps.n = (uint32_t)n;
+}
+
+/* ---- what a step reads and writes --------------------------------------- */
+
+static int compare_values(const void *a, const void *b)
+{
+    size_t x = value_index(*(const Value *)a),
+           y = value_index(*(const Value *)b);
+    return x < y ? -1 : x > y;
+}
+
+/* What has to be in memory so that v can be read; NO_VALUE: nothing. */
+static Value resolve(const Finder *f, Value v)
+{
+    return v.out ? v : f->base[v.node];
+}
+
+static void find_operands(Finder *f, uint32_t k)
+{
+    Step *s = &f->steps.step[k];
+    size_t n = 0, cap = 0;
+    for (uint32_t id = s->first; id <= s->last; id++) {
+        const Node *node = &f->g->node[id];
+        for (uint32_t i = 0; i < node->n_in; i++) {
+            Value v = resolve(f, node->in[i]);
+            if (!v.node || f->steps.of[v.node] == k ||
+                f->seen[value_index(v)] == k + 1)
+                continue;
+            f->seen[value_index(v)] = k + 1;
+            ARENA_PUSH(f->arena, s->in, n, cap, v);
+        }
+    }
+    s->n_in = (uint32_t)n;
+    if (n)
+        qsort(s->in, n, sizeof *s->in, compare_values);
+}
+
+/* Marks the results of id that a root or another step uses. */
+static void mark_uses(const Finder *f, uint32_t id, bool used[MAX_OUT])
+{
+    const Uses *u = &f->uses;
+    for (uint32_t i = u->start[id]; i < u->start[id + 1]; i++) {
+        uint32_t user = u->user[i];
+        const Node *n = &f->g->node[user];
+        if (!node_has(n, T_ROOT) && f->steps.of[user] == f->steps.of[id])
+            continue;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if (n->in[k].node == id)
+                used[n->in[k].out] = true;
+    }
+}
+
+static void find_results(Finder *f, uint32_t k)
+{
+    Step *s = &f->steps.step[k];
+    size_t n = 0, cap = 0;
+    for (uint32_t id = s->first; id <= s->last; id++) {
+        const Node *node = &f->g->node[id];
+        bool used[MAX_OUT] = {false};
+        if (node->group)
+            mark_uses(f, id, used);
+        for (unsigned i = 0; i < node->n_out; i++)
+            if (used[i] || !node->group)
+                ARENA_PUSH(f->arena, s->out, n, cap, node_value(id, i));
+    }
+    s->n_out = (uint32_t)n;
+}
+
+Steps graph_steps(const Graph *g, Arena *a)
+{
+    Arena *scratch = arena_new();
+    Finder f = {.g = g, .arena = a};
+    f.uses = graph_uses(g, scratch);
+    f.base = arena_array(scratch, g->n_nodes, sizeof *f.base);
+    f.seen = arena_array(scratch, (size_t)g->n_nodes * MAX_OUT, sizeof *f.seen);
+    f.steps.of = arena_array(a, g->n_nodes, sizeof *f.steps.of);
+    f.steps.of[0] = NO_STEP;
+    place_nodes(&f);
+    for (uint32_t k = 0; k < f.steps.n; k++) {
+        find_operands(&f, k);
+        find_results(&f, k);
+    }
+    arena_free(scratch);
+    return f.steps;
+}
+
+/* ---- writing over an operand -------------------------------------------- */
+
+static bool in_step(const Step *s, Value v)
+{
+    return v.node >= s->first && v.node <= s->last;
+}
+
+static bool reads(const Step *s, Value v)
+{
+    return s->n_in &&
+           bsearch(&v, s->in, s->n_in, sizeof v, compare_values) != NULL;
+}
+
+/* Does reading v, a view inlined into step s, read `in`? */
+static bool inlined_reads(const Graph *g, const Step *s, Value v, Value in)
+{
+    while (!reads(s, v)) {
+        const Node *n = graph_node(g, v);
+        if (!n->n_in)
+            return false;
+        v = n->in[0];
+    }
+    return value_equal(v, in);
+}
+
+/* Is operand v of a node in s read at the place of the element computed, from
+ * `in` or from what was computed from it (at_place, by node)? */
+static bool comes_from(const Step *s, const bool *at_place, Value v, Value in)
+{
+    return in_step(s, v) ? at_place[v.node - s->first] : value_equal(v, in);
+}
+
+/* One node of the step: false where it reads `in` at another place, or where
+ * it makes a second nest of loops. */
+static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
+                           bool *at_place, Value in)
+{
+    const Node *n = &g->node[id];
+    if (node_has(n, T_LIBRARY))
+        return false;
+    for (uint32_t i = 0; i < n->n_in && !node_has(n, T_ROOT); i++) {
+        Value v = n->in[i];
+        if (in_step(s, v) && node_has(graph_node(g, v), T_REDUCE))
+            return false;
+        if (!in_step(s, v) && !reads(s, v) && inlined_reads(g, s, v, in))
+            return false;
+        if (!comes_from(s, at_place, v, in))
+            continue;
+        if (!node_has(n, T_ELEMENTWISE) && !node_has(n, T_REDUCE))
+            return false;
+        at_place[id - s->first] |= node_has(n, T_ELEMENTWISE);
+    }
+    return true;
+}
+
+/* One node that is no chain of elements but says T_INPLACE of itself. */
+static bool inplace_alone(const Node *n, const Step *s, Value out, Value in)
+{
+    if (s->first != s->last || !node_has(n, T_INPLACE) || out.out != 0 ||
+        n->n_in == 0 || !value_equal(n->in[0], in))
+        return false;
+    for (uint32_t i = 1; i < n->n_in; i++)
+        if (value_equal(n->in[i], in))
+            return false;
+    return true;
+}
+
+bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
+{
+    assert(in_step(s, out) && reads(s, in));
+    const Node *writer = graph_node(g, out);
+    if (!type_equal(graph_type(g, out), graph_type(g, in)))
+        return false;
+    if (inplace_alone(writer, s, out, in))
+        return true;
+    if (!node_has(writer, T_ELEMENTWISE))
+        return false;
+    bool *at_place = calloc(s->last - s->first + 1, sizeof *at_place);
+    bool ok = at_place != NULL;
+    for (uint32_t id = s->first; ok && id <= s->last; id++)
+        ok = stays_at_place(g, s, id, at_place, in);
+    free(at_place);
+    return ok;
+}
