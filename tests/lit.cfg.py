@@ -14,7 +14,7 @@ config.suffixes = [".net", ".ir", ".test"]
 config.test_format = lit.formats.ShTest(execute_external=True)
 config.test_source_root = os.path.join(config.tgc_source, "tests")
 config.test_exec_root = os.path.join(config.tgc_build, "tests", "lit")
-config.excludes = ["Inputs", "corpus", "support"]
+config.excludes = ["Inputs", "support", "fuzz", "e2e", "reference", "bench"]
 
 tools = os.path.join(config.tgc_source, "tests", "support", "bin")
 config.environment["PATH"] = tools + os.pathsep + os.environ["PATH"]
