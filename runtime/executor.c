@@ -14,7 +14,7 @@
  */
 #include "executor_private.h"
 #include "cpu.h"
-#include "text.h"
+#include "format.h"
 #include "types.h"
 #include <math.h>
 #include <omp.h>
@@ -48,7 +48,7 @@ static char *memory_take(size_t bytes, Status *s)
     status_fail(s,
                 "no memory: this model needs %s in one piece and the system "
                 "does not give it (a smaller batch needs less)",
-                text_bytes((double)bytes, size, sizeof size));
+                format_bytes((double)bytes, size, sizeof size));
     return NULL;
 }
 
@@ -64,8 +64,8 @@ static bool memory_fits(const Executor *e, Status *s)
     return status_fail(s,
                        "no memory: this model needs %s and this machine has "
                        "%s (a smaller batch needs less)",
-                       text_bytes(need, a, sizeof a),
-                       text_bytes(have, b, sizeof b));
+                       format_bytes(need, a, sizeof a),
+                       format_bytes(have, b, sizeof b));
 }
 
 /* Touch every page now, so that no step pays for it, each thread its share. */

@@ -1,0 +1,52 @@
+/* number.c: see number.h. */
+#include "number.h"
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool number_int(const char *text, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || isspace((unsigned char)*text))
+        return false;
+    *value = v;
+    return true;
+}
+
+bool number_float(const char *text, double *value)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end || !isfinite(v) || isspace((unsigned char)*text))
+        return false;
+    *value = v;
+    return true;
+}
+
+int number_list(const char *text, double *value, int room)
+{
+    bool list = *text == '[';
+    int n = 0;
+    text += list;
+    for (;;) {
+        char *end;
+        text += strspn(text, " ");
+        if (list && n == 0 && *text == ']')
+            return text[1] ? -1 : 0;
+        double v = strtod(text, &end);
+        if (end == text || !isfinite(v) || n == room)
+            return -1;
+        value[n++] = v;
+        text = end + strspn(end, " ");
+        if (!list)
+            return *text ? -1 : n;
+        if (*text == ']')
+            return text[1] ? -1 : n;
+        if (*text++ != ',')
+            return -1;
+    }
+}
