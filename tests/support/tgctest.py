@@ -88,10 +88,13 @@ def run(*argv, env=None, cwd=None, timeout=600, limit=None):
     """limit: called in the child before exec, e.g. to set resource limits."""
     argv = [str(a) for a in argv]
     full = dict(os.environ, **(env or {}))
-    done = subprocess.run(argv, env=full, cwd=cwd, timeout=timeout,
-                          stdin=subprocess.DEVNULL, preexec_fn=limit,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          encoding="utf-8", errors="replace")
+    try:
+        done = subprocess.run(argv, env=full, cwd=cwd, timeout=timeout,
+                              stdin=subprocess.DEVNULL, preexec_fn=limit,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              encoding="utf-8", errors="replace")
+    except FileNotFoundError as missing:  # as a shell would say it
+        done = subprocess.CompletedProcess(argv, 127, "", str(missing))
     return Run(argv, done)
 
 
