@@ -26,7 +26,12 @@ enum { GAP = 16 };
 enum { GAP = 0 };
 #endif
 
-enum { ALIGN = 16, FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 20 };
+#ifdef TGC_HOSTILE /* so that everything moves as often as it can */
+enum { FIRST_CHUNK = 16, FIRST_COUNT = 1 };
+#else
+enum { FIRST_CHUNK = 4096, FIRST_COUNT = 8 };
+#endif
+enum { ALIGN = 16, LAST_CHUNK = 1 << 20 };
 
 typedef struct Chunk {
     _Alignas(ALIGN) struct Chunk *next;
@@ -152,7 +157,7 @@ void *arena_grow(Arena *a, void *array, size_t n, size_t *cap, size_t size)
 {
     if (n < *cap)
         return array;
-    size_t more = *cap < 4 ? 8 : *cap * 2;
+    size_t more = *cap ? *cap * 2 : FIRST_COUNT;
     void *p = arena_array(a, more, size);
     if (n)
         memcpy(p, array, n * size);

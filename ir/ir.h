@@ -118,7 +118,8 @@ struct Graph {
     Module *module;
     Arena *arena;
     const char *name; /* "train", "eval", ... unique in the module */
-    Node *node;       /* node[1 .. n_nodes - 1] */
+    Node *node;       /* node[1 .. n_nodes - 1]; moves when it grows: an old
+                         pointer may still be read, never written through */
     uint32_t n_nodes; /* one more than there are: node[0] is unused */
     size_t cap_nodes;
     Loc loc;          /* given to nodes added from now on */
@@ -139,7 +140,8 @@ uint32_t graph_add(Graph *g, const OpDesc *op, const Value *in, int n_in,
                    const Attr *attr, int n_attr);
 
 /* Append a copy of a node of another (or this) graph with new operands, the
- * types of its results as they are: no inference, so layouts stay. */
+ * types of its results as they are: no inference, so layouts stay.  Location,
+ * group and name are the node's too, not the graph's. */
 uint32_t graph_add_copy(Graph *g, const Node *n, const Value *in);
 
 static inline Node *graph_node(const Graph *g, Value v)

@@ -105,8 +105,9 @@ const char *setting_nearest(const char *key)
 /* Is word one of the space-separated words? */
 static bool word_in(const char *word, const char *words)
 {
-    size_t n = strlen(word);
-    for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ')
+    size_t n = strcspn(word, " ");
+    for (const char *p = words; n && !word[n] && *p;
+         p += strcspn(p, " "), p += *p == ' ')
         if (!strncmp(p, word, n) && (p[n] == ' ' || !p[n]))
             return true;
     return false;
@@ -311,6 +312,7 @@ char *setting_value_text(const SettingValue *v, Arena *a)
     case SET_BOOL:
         return arena_strdup(a, v->number != 0 ? "true" : "false");
     case SET_INT:
+        return arena_printf(a, "%.0f", v->number);
     case SET_FLOAT:
         number_print(v->number, number);
         return arena_strdup(a, number);
