@@ -65,10 +65,23 @@ typedef struct PlanType {
 
 /* ---- the tables ------------------------------------------------------------ */
 
+typedef enum PlanSettingKind { /* same numbers as the IR's SettingType */
+    PLAN_SET_INT,
+    PLAN_SET_FLOAT,
+    PLAN_SET_BOOL,
+    PLAN_SET_WORD,
+    PLAN_SET_TEXT,
+    PLAN_SET_NUMBERS
+} PlanSettingKind;
+
 typedef struct PlanSetting {
     const char *key;     /* "data.mean" */
-    const char *text;    /* "[0.485, 0.456, 0.406]", "cifar10", "128" */
+    const char *text;    /* "[0.485, 0.456, 0.406]", "cifar10", "128"; NULL
+                            where unset: run_time ones are listed even so */
     bool run_time;       /* may be changed by the binary's command line */
+    uint8_t kind;
+    const char *words;   /* allowed words, "constant cosine"; NULL: any */
+    double low, high;    /* allowed numbers */
 } PlanSetting;
 
 typedef enum PlanRole { /* same numbers as the IR's StateRole */

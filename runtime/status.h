@@ -15,7 +15,7 @@
 
 typedef struct Status {
     bool failed;
-    char text[1024];
+    char text[2048];
 } Status;
 
 /* Keeps the first failure; returns false. */

@@ -1,0 +1,39 @@
+/* config.h: the settings that the binary was compiled with, and those of them
+ * that this run changed. */
+#ifndef TGC_CONFIG_H
+#define TGC_CONFIG_H
+
+#include "plan.h"
+#include "status.h"
+
+typedef struct ConfigItem {
+    const char *key, *text; /* text NULL: unset */
+    const PlanSetting *plan;
+    bool given; /* on the command line of this run */
+} ConfigItem;
+
+typedef struct Config {
+    ConfigItem *item; /* in the plan's order */
+    uint32_t n;
+} Config;
+
+bool config_open(Config *c, const Plan *plan, Status *s);
+void config_close(Config *c);
+
+/* Change a setting; `text` is kept by reference.  Refuses unknown keys with a
+ * suggestion, keys that are part of the compiled graph, and values that the
+ * plan does not allow. */
+bool config_set(Config *c, const char *key, const char *text, Status *s);
+/* From "key=value", which is kept by reference. */
+bool config_assign(Config *c, const char *assignment, Status *s);
+bool config_given(const Config *c, const char *key);
+
+/* NULL where unset. */
+const char *config_text(const Config *c, const char *key);
+double config_number(const Config *c, const char *key, double fallback);
+int64_t config_int(const Config *c, const char *key, int64_t fallback);
+bool config_is(const Config *c, const char *key, const char *word);
+/* How many, at most `room`; 0 where unset. */
+int config_list(const Config *c, const char *key, double *value, int room);
+
+#endif
