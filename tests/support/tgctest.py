@@ -162,9 +162,9 @@ def idx_data(folder, train=200, test=90, size=28, seed=1, compress=False):
 
 
 def cifar10():
-    """The CIFAR-10 binary files, unpacked once into the build folder."""
+    """The CIFAR-10 binary files, unpacked once for all builds."""
     given = os.environ.get("TGC_CIFAR10")
-    folder = given or os.path.join(BUILD, "tests", "cifar10")
+    folder = given or os.path.join(SOURCE, "build", "cifar10")
     last = os.path.join(folder, "batches.meta.txt")
     if os.path.exists(last):
         return folder
