@@ -119,11 +119,12 @@ struct OpDesc {
     /* The same on doubles, for folding constants; NULL: never folded. */
     double (*eval)(const Node *n, const double *x);
 
-    /* T_VIEW */
+    /* T_VIEW: *map comes with div 1 and all else 0; call view_map. */
     void (*map)(const Node *n, const Type *in, ViewMap *map);
 
     /* T_REDUCE: C for the neutral element and for one step from accumulator
-     * `a` and element `x0`. */
+     * `a` and element `x0`.  @lowest, @highest: the least and the greatest
+     * value of T, infinities for floating point. */
     const char *start, *combine;
 
     /* Values for which samples are differentiable and numerically tame. */
@@ -156,6 +157,7 @@ static inline bool node_has(const Node *n, Trait t)
 bool infer_fail(const Infer *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool infer_same(const Infer *f); /* all operands and the result one type */
+ViewMap view_map(const Node *n, const Type *in); /* of a T_VIEW */
 Cost cost_bytes(const Graph *g, const Node *n);
 Cost cost_per_element(const Graph *g, const Node *n);
 

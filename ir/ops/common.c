@@ -1,0 +1,259 @@
+/* ops/common.c: checks, costs and builders that descriptors share. */
+#include "common.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- messages ------------------------------------------------------------ */
+
+bool infer_fail(const Infer *f, const char *format, ...)
+{
+    int n = snprintf(f->error->text, sizeof f->error->text,
+                     "%s: ", f->node->op->name);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->error->text + n, sizeof f->error->text - (size_t)n, format,
+              args);
+    va_end(args);
+    return false;
+}
+
+TypeText type_text(const Type *t)
+{
+    TypeText text;
+    Type logical = *t;
+    logical.layout = 0; /* users know nothing of layouts */
+    type_print(&logical, text.s, sizeof text.s);
+    return text;
+}
+
+/* ---- operands ------------------------------------------------------------ */
+
+bool infer_same(const Infer *f)
+{
+    for (uint32_t i = 1; i < f->node->n_in; i++) {
+        const Type *a = f->in[0], *b = f->in[i];
+        if (a->dtype != b->dtype)
+            return infer_fail(f, "operands differ in element type: %s and %s",
+                              type_text(a).s, type_text(b).s);
+        if (!type_same_shape(a, b))
+            return infer_fail(f, "operands differ in shape: %s and %s",
+                              type_text(a).s, type_text(b).s);
+    }
+    for (int i = 0; i < f->node->n_out; i++)
+        f->out[i] = *f->in[0];
+    return true;
+}
+
+bool infer_numbers(const Infer *f)
+{
+    if (f->in[0]->dtype == DT_BOOL)
+        return infer_fail(f, "takes numbers, not %s", type_text(f->in[0]).s);
+    return infer_same(f);
+}
+
+bool infer_floats(const Infer *f)
+{
+    if (!dtype_is_float(f->in[0]->dtype))
+        return infer_fail(f, "takes floating point, not %s",
+                          type_text(f->in[0]).s);
+    return infer_same(f);
+}
+
+bool infer_none(const Infer *f)
+{
+    (void)f;
+    return true;
+}
+
+bool infer_is(const Infer *f, int i, const Type *want, const char *what)
+{
+    const Type *t = f->in[i];
+    if (t->dtype == want->dtype && type_same_shape(t, want))
+        return true;
+    return infer_fail(f, "%s must be %s, not %s", what, type_text(want).s,
+                      type_text(t).s);
+}
+
+bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
+                    const char *what)
+{
+    Type want = type_make(dtype, 1, &x->dim[1]);
+    const Type *t = f->in[i];
+    if (t->rank == 1 && t->dim[0] != x->dim[1])
+        return infer_fail(
+            f, "input has %" PRId64 " channels, %s has %" PRId64 " (input %s)",
+            x->dim[1], what, t->dim[0], type_text(x).s);
+    return infer_is(f, i, &want, what);
+}
+
+/* ---- attributes ---------------------------------------------------------- */
+
+const int64_t *infer_ints(const Infer *f, const char *attr, int count,
+                          int64_t low, int64_t high)
+{
+    int n;
+    const int64_t *v = node_ints(f->node, attr, &n);
+    if (n != count) {
+        infer_fail(f, "%s needs %d number%s, not %d (operand %s)", attr, count,
+                   count == 1 ? "" : "s", n,
+                   f->node->n_in ? type_text(f->in[0]).s : "none");
+        return NULL;
+    }
+    for (int i = 0; i < n; i++)
+        if (v[i] < low || v[i] > high) {
+            infer_fail(f, "%s is %" PRId64 ", %s is %" PRId64, attr, v[i],
+                       v[i] < low ? "the least" : "the most",
+                       v[i] < low ? low : high);
+            return NULL;
+        }
+    return v;
+}
+
+const int64_t *infer_axes(const Infer *f, const char *attr, int rank,
+                          int *count)
+{
+    const int64_t *v = node_ints(f->node, attr, count);
+    for (int i = 0; i < *count; i++)
+        if (v[i] < 0 || v[i] >= rank || (i && v[i] <= v[i - 1])) {
+            infer_fail(f,
+                       "%s must be increasing dimensions below %d (%" PRId64
+                       " is not)",
+                       attr, rank, v[i]);
+            return NULL;
+        }
+    return v;
+}
+
+int infer_axis(const Infer *f, const char *attr, int rank)
+{
+    int64_t axis = node_int(f->node, attr);
+    if (axis >= 0 && axis < rank)
+        return (int)axis;
+    infer_fail(f, "%s is %" PRId64 ", of %d dimensions", attr, axis, rank);
+    return -1;
+}
+
+bool infer_declared(const Infer *f, Type *t)
+{
+    int rank;
+    const int64_t *dim = node_ints(f->node, "shape", &rank);
+    DType dtype = (DType)node_int(f->node, "dtype");
+    if (rank > MAX_RANK)
+        return infer_fail(f, "%d dimensions, at most %d are possible", rank,
+                          MAX_RANK);
+    if (dtype <= DT_NONE || dtype >= DT_COUNT)
+        return infer_fail(f, "dtype is none");
+    *t = type_make(dtype, rank, dim);
+    if (!type_fits(t))
+        return infer_fail(f,
+                          "%s is not a possible type: a dimension is below "
+                          "1, or it is too large",
+                          type_text(t).s);
+    return true;
+}
+
+ViewMap view_map(const Node *n, const Type *in)
+{
+    ViewMap map = {{{0}}};
+    for (int d = 0; d < MAX_RANK; d++)
+        map.div[d] = 1;
+    n->op->map(n, in, &map);
+    return map;
+}
+
+/* ---- sliding windows ------------------------------------------------------
+ */
+
+int64_t slide_count(int64_t extent, const Slide *s)
+{
+    int64_t reach, room;
+    if (__builtin_mul_overflow(s->size - 1, s->dilation, &reach) ||
+        __builtin_add_overflow(reach, 1, &reach) ||
+        __builtin_add_overflow(extent, s->pad_low, &room) ||
+        __builtin_add_overflow(room, s->pad_high, &room) || room < reach)
+        return 0;
+    return (room - reach) / s->stride + 1;
+}
+
+/* ---- costs ----------------------------------------------------------------
+ */
+
+Cost cost_bytes(const Graph *g, const Node *n)
+{
+    Cost c = {0, 0};
+    for (uint32_t i = 0; i < n->n_in; i++)
+        c.bytes += (double)type_bytes(graph_type(g, n->in[i]));
+    for (int i = 0; i < n->n_out; i++)
+        c.bytes += (double)type_bytes(&n->type[i]);
+    return c;
+}
+
+Cost cost_per_element(const Graph *g, const Node *n)
+{
+    Cost c = cost_bytes(g, n);
+    int64_t most = n->n_out ? type_elements(&n->type[0]) : 0;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        int64_t elements = type_elements(graph_type(g, n->in[i]));
+        most = elements > most ? elements : most;
+    }
+    c.flops = (double)most;
+    return c;
+}
+
+/* ---- building -------------------------------------------------------------
+ */
+
+Value op1(Graph *g, const char *op, Value a)
+{
+    return ir_unary(g, op_named(op), a);
+}
+
+Value op2(Graph *g, const char *op, Value a, Value b)
+{
+    return ir_binary(g, op_named(op), a, b);
+}
+
+Value spread(Graph *g, Value v, Value like, const int64_t *dims, int n)
+{
+    Type to = *graph_type(g, like);
+    if (n == to.rank)
+        return v; /* strictly increasing: every dimension is there */
+    return ir_broadcast(g, v, &to, dims, n);
+}
+
+Value spread_back(Graph *g, Value v, Value like, const int64_t *axes, int n)
+{
+    int64_t kept[MAX_RANK];
+    int n_kept = 0, next = 0;
+    for (int d = 0; d < graph_type(g, like)->rank; d++)
+        if (next < n && axes[next] == d)
+            next++;
+        else
+            kept[n_kept++] = d;
+    return spread(g, v, like, kept, n_kept);
+}
+
+Value spread_channel(Graph *g, Value v, Value like)
+{
+    return spread(g, v, like, (const int64_t[]){1}, 1);
+}
+
+Layout layout_follow(const Type *operand, int rank, const int *from)
+{
+    int order[MAX_RANK], n = 0;
+    for (int place = 0; place < operand->rank; place++)
+        for (int k = 0; k < rank; k++)
+            if (from[k] == layout_dim(operand->layout, operand->rank, place))
+                order[n++] = k;
+    for (int k = 0; k < rank; k++)
+        if (from[k] < 0)
+            order[n++] = k;
+    return layout_make(rank, order);
+}
+
+void grad_none(Graph *g, uint32_t id, const Value *dout, Value *din)
+{
+    (void)g, (void)id, (void)dout, (void)din;
+}

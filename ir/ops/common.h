@@ -1,0 +1,80 @@
+/* ops/common.h: what descriptors share and nobody else needs.
+ *
+ * Inference meets operands of any type and attributes of any value (IR text
+ * may come from anywhere), so what reads them here checks as it reads. */
+#ifndef TGC_OPS_COMMON_H
+#define TGC_OPS_COMMON_H
+
+#include "build.h"
+#include "op.h"
+
+/* ---- messages ------------------------------------------------------------ */
+
+/* A type as text, for as long as the expression that asked for it. */
+typedef struct TypeText {
+    char s[192];
+} TypeText;
+TypeText type_text(const Type *t);
+
+/* ---- operands ------------------------------------------------------------ */
+
+bool infer_numbers(const Infer *f); /* infer_same, and none is bool */
+bool infer_floats(const Infer *f);  /* infer_same, all floating point */
+bool infer_none(const Infer *f);    /* a root: nothing to infer */
+
+/* Operand i has this type but for the layout; `what` is what it is. */
+bool infer_is(const Infer *f, int i, const Type *want, const char *what);
+/* Operand i is a vector with one element a channel of `x`. */
+bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
+                    const char *what);
+
+/* ---- attributes ---------------------------------------------------------- */
+
+/* Exactly `count` integers, each from low to high; NULL with a message where
+ * they are not. */
+const int64_t *infer_ints(const Infer *f, const char *attr, int count,
+                          int64_t low, int64_t high);
+/* As many dimensions as there are, increasing and below rank. */
+const int64_t *infer_axes(const Infer *f, const char *attr, int rank,
+                          int *count);
+/* One dimension below rank; -1 with a message. */
+int infer_axis(const Infer *f, const char *attr, int rank);
+/* A type out of attributes dtype and shape. */
+bool infer_declared(const Infer *f, Type *t);
+
+enum { MAX_SIZE_BITS = 40 };
+#define MAX_EXTENT (INT64_C(1) << MAX_SIZE_BITS) /* of strides and paddings */
+
+/* ---- sliding windows ------------------------------------------------------
+ */
+
+/* Along one dimension; windows of convolutions, pools and views. */
+typedef struct Slide {
+    int64_t size, stride, dilation, pad_low, pad_high;
+} Slide;
+
+/* How many windows there are over `extent` elements; 0: none, or too many to
+ * count.  floor((extent + pads - reach) / stride) + 1. */
+int64_t slide_count(int64_t extent, const Slide *s);
+
+/* ---- building -------------------------------------------------------------
+ */
+
+Value op1(Graph *g, const char *op, Value a);
+Value op2(Graph *g, const char *op, Value a, Value b);
+
+/* Operand dimension i of v becomes dimension dims[i] of a value like `like`
+ * (in shape and layout; v's own element type). */
+Value spread(Graph *g, Value v, Value like, const int64_t *dims, int n);
+/* The inverse of reducing `like` over axes: v repeated along them. */
+Value spread_back(Graph *g, Value v, Value like, const int64_t *axes, int n);
+Value spread_channel(Graph *g, Value v, Value like); /* [C] along dim 1 */
+
+/* The layout of a result whose dimension k is the operand's from[k] (-1: it
+ * has no such dimension, and lies innermost): places stay in order. */
+Layout layout_follow(const Type *operand, int rank, const int *from);
+
+/* No gradient flows: integer operands, steps. */
+void grad_none(Graph *g, uint32_t id, const Value *dout, Value *din);
+
+#endif
