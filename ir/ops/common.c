@@ -156,7 +156,8 @@ bool infer_declared(const Infer *f, Type *t)
 
 ViewMap view_map(const Node *n, const Type *in)
 {
-    ViewMap map = {{{0}}};
+    ViewMap map;
+    memset(&map, 0, sizeof map);
     for (int d = 0; d < MAX_RANK; d++)
         map.div[d] = 1;
     n->op->map(n, in, &map);
