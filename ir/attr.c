@@ -95,8 +95,6 @@ bool attr_is_default(const AttrSpec *spec, const Attr *a)
 
 bool attr_from_type(const AttrSpec *spec, const Type *result, Attr *a)
 {
-    if (spec->value)
-        return false;
     if (spec->kind == ATTR_DTYPE && !strcmp(spec->name, "dtype"))
         *a = attr_dtype(spec->name, result->dtype);
     else if (spec->kind == ATTR_INTS && !strcmp(spec->name, "shape"))

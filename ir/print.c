@@ -104,10 +104,9 @@ static void print_attr_value(const Attr *a, FILE *out)
 static bool is_implied(const Node *n, const AttrSpec *spec, const Attr *a)
 {
     Attr implied;
-    if (attr_is_default(spec, a))
-        return true;
-    return n->n_out && attr_from_type(spec, &n->type[0], &implied) &&
-           attr_equal(&implied, a);
+    if (n->n_out && attr_from_type(spec, &n->type[0], &implied))
+        return attr_equal(&implied, a);
+    return attr_is_default(spec, a);
 }
 
 static void print_attrs(const Node *n, FILE *out)

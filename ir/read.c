@@ -386,6 +386,7 @@ static bool read_setting_text(Reader *r, const char **text)
 {
     if (scan_peek(&r->s) != '[')
         return scan_name(&r->s, r->scratch, text);
+    scan_space(&r->s);
     const char *start = r->s.at;
     const char *close = memchr(start, ']', (size_t)(r->s.end - start));
     if (!close || memchr(start, '\n', (size_t)(close - start)))
@@ -450,10 +451,13 @@ static bool read_init(Reader *r, State *s)
 static bool take_word(Reader *r, const char *word)
 {
     size_t n = strlen(word);
+    Scan before = r->s;
     scan_space(&r->s);
     if ((size_t)(r->s.end - r->s.at) <= n || memcmp(r->s.at, word, n) ||
-        is_value_letter(r->s.at[n]))
+        is_value_letter(r->s.at[n])) {
+        r->s = before;
         return false;
+    }
     r->s.at += n;
     return true;
 }

@@ -43,18 +43,23 @@ void scan_space(Scan *s)
     }
 }
 
-int scan_peek(Scan *s)
+int scan_peek(const Scan *s)
 {
-    scan_space(s);
-    return s->at < s->end ? (unsigned char)*s->at : -1;
+    Scan ahead = *s;
+    scan_space(&ahead);
+    return ahead.at < ahead.end ? (unsigned char)*ahead.at : -1;
 }
 
 bool scan_take(Scan *s, char c)
 {
-    if (scan_peek(s) != (unsigned char)c)
-        return false;
-    s->at++;
-    return true;
+    Scan before = *s;
+    scan_space(s);
+    if (s->at < s->end && *s->at == c) {
+        s->at++;
+        return true;
+    }
+    *s = before;
+    return false;
 }
 
 /* What stands here, for messages. */
@@ -72,6 +77,7 @@ bool scan_expect(Scan *s, char c)
     char buf[16];
     if (scan_take(s, c))
         return true;
+    scan_space(s);
     return scan_fail(s, "expected '%c', found %s", c, found(s, buf));
 }
 
@@ -154,6 +160,7 @@ bool name_is_bare(const char *name)
 bool scan_name(Scan *s, Arena *a, const char **text)
 {
     char what[16];
+    scan_space(s);
     if (scan_peek(s) == '"')
         return scan_quoted(s, a, text);
     const char *start = s->at;

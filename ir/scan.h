@@ -23,7 +23,9 @@ bool scan_fail(Scan *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 void scan_space(Scan *s);        /* blanks, line ends, comments */
-int scan_peek(Scan *s);          /* next character after space; -1: end */
+/* Optional things are looked for without moving, so that an error after one
+ * that is missing still has the line of what was read last. */
+int scan_peek(const Scan *s);    /* next character after space; -1: end */
 bool scan_take(Scan *s, char c); /* takes c if it is next; no message */
 bool scan_expect(Scan *s, char c);
 
@@ -52,9 +54,9 @@ bool scan_attr_value(Scan *s, Arena *arena, Attr *a);
 const AttrSpec *attr_spec(const OpDesc *op, const char *name, Error *e);
 /* Has it the descriptor's default?  Then it is not printed. */
 bool attr_is_default(const AttrSpec *spec, const Attr *a);
-/* Attributes `dtype` and `shape` without a default say what result 0 is: where
- * they do, the printer leaves them to the printed type and the reader takes
- * them from there. */
+/* Attributes `dtype` and `shape` say what result 0 is.  Where they do, the
+ * printer leaves them to the printed type, and the reader takes them from there
+ * (before any default).  False: this is another attribute. */
 bool attr_from_type(const AttrSpec *spec, const Type *result, Attr *a);
 
 #endif

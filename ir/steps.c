@@ -177,8 +177,8 @@ static bool reads(const Step *s, Value v)
            bsearch(&v, s->in, s->n_in, sizeof v, compare_values) != NULL;
 }
 
-/* Does reading v, a view inlined into step s, read `in`? */
-static bool inlined_reads(const Graph *g, const Step *s, Value v, Value in)
+/* Does reading v, itself or a view inlined into step s, read `in`? */
+static bool eventually_reads(const Graph *g, const Step *s, Value v, Value in)
 {
     while (!reads(s, v)) {
         const Node *n = graph_node(g, v);
@@ -208,7 +208,7 @@ static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
         Value v = n->in[i];
         if (in_step(s, v) && node_has(graph_node(g, v), T_REDUCE))
             return false;
-        if (!in_step(s, v) && !reads(s, v) && inlined_reads(g, s, v, in))
+        if (!in_step(s, v) && !reads(s, v) && eventually_reads(g, s, v, in))
             return false;
         if (!comes_from(s, at_place, v, in))
             continue;
@@ -220,13 +220,14 @@ static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
 }
 
 /* One node that is no chain of elements but says T_INPLACE of itself. */
-static bool inplace_alone(const Node *n, const Step *s, Value out, Value in)
+static bool inplace_alone(const Graph *g, const Step *s, Value out, Value in)
 {
+    const Node *n = graph_node(g, out);
     if (s->first != s->last || !node_has(n, T_INPLACE) || out.out != 0 ||
         n->n_in == 0 || !value_equal(n->in[0], in))
         return false;
     for (uint32_t i = 1; i < n->n_in; i++)
-        if (value_equal(n->in[i], in))
+        if (eventually_reads(g, s, n->in[i], in))
             return false;
     return true;
 }
@@ -237,7 +238,7 @@ bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
     const Node *writer = graph_node(g, out);
     if (!type_equal(graph_type(g, out), graph_type(g, in)))
         return false;
-    if (inplace_alone(writer, s, out, in))
+    if (inplace_alone(g, s, out, in))
         return true;
     if (!node_has(writer, T_ELEMENTWISE))
         return false;
