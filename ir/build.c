@@ -30,28 +30,27 @@ Value ir_binary(Graph *g, const OpDesc *op, Value a, Value b)
 
 Value ir_add(Graph *g, Value a, Value b)
 {
-    return ir_binary(g, op_named("add"), a, b);
+    return ir_binary(g, &op_add, a, b);
 }
 
 Value ir_sub(Graph *g, Value a, Value b)
 {
-    return ir_binary(g, op_named("sub"), a, b);
+    return ir_binary(g, &op_sub, a, b);
 }
 
 Value ir_mul(Graph *g, Value a, Value b)
 {
-    return ir_binary(g, op_named("mul"), a, b);
+    return ir_binary(g, &op_mul, a, b);
 }
 
 Value ir_div(Graph *g, Value a, Value b)
 {
-    return ir_binary(g, op_named("div"), a, b);
+    return ir_binary(g, &op_div, a, b);
 }
 
 Value ir_select(Graph *g, Value condition, Value yes, Value no)
 {
-    return ir_node(g, op_named("select"), (Value[]){condition, yes, no}, 3,
-                   NULL, 0);
+    return ir_node(g, &op_select, (Value[]){condition, yes, no}, 3, NULL, 0);
 }
 
 Value ir_cast(Graph *g, Value a, DType to)
@@ -59,7 +58,7 @@ Value ir_cast(Graph *g, Value a, DType to)
     if (graph_type(g, a)->dtype == to)
         return a;
     Attr attr = attr_dtype("dtype", to);
-    return ir_node(g, op_named("cast"), &a, 1, &attr, 1);
+    return ir_node(g, &op_cast, &a, 1, &attr, 1);
 }
 
 /* Inference gives sources and broadcasts a row-major result; here the caller
@@ -74,7 +73,7 @@ Value ir_const(Graph *g, const Type *type, double value)
 {
     Attr attr[] = {attr_float("value", value), attr_dtype("dtype", type->dtype),
                    attr_ints("shape", type->dim, type->rank)};
-    return with_layout(g, ir_node(g, op_named("const"), NULL, 0, attr, 3),
+    return with_layout(g, ir_node(g, &op_const, NULL, 0, attr, 3),
                        type->layout);
 }
 
@@ -101,7 +100,7 @@ Value ir_broadcast(Graph *g, Value a, const Type *to, const int64_t *dims,
 {
     Attr attr[] = {attr_ints("shape", to->dim, to->rank),
                    attr_ints("dims", dims, n)};
-    return with_layout(g, ir_node(g, op_named("broadcast"), &a, 1, attr, 2),
+    return with_layout(g, ir_node(g, &op_broadcast, &a, 1, attr, 2),
                        to->layout);
 }
 
@@ -120,32 +119,32 @@ Value ir_broadcast_scalar(Graph *g, Value a, Value like)
 Value ir_reshape(Graph *g, Value a, int rank, const int64_t *dim)
 {
     Attr attr = attr_ints("shape", dim, rank);
-    return ir_node(g, op_named("reshape"), &a, 1, &attr, 1);
+    return ir_node(g, &op_reshape, &a, 1, &attr, 1);
 }
 
 Value ir_transpose(Graph *g, Value a, const int64_t *order, int n)
 {
     Attr attr = attr_ints("order", order, n);
-    return ir_node(g, op_named("transpose"), &a, 1, &attr, 1);
+    return ir_node(g, &op_transpose, &a, 1, &attr, 1);
 }
 
-static Value reduce(Graph *g, const char *op, Value a, const int64_t *axes,
+static Value reduce(Graph *g, const OpDesc *op, Value a, const int64_t *axes,
                     int n)
 {
     if (n == 0)
         return a;
     Attr attr = attr_ints("axes", axes, n);
-    return ir_node(g, op_named(op), &a, 1, &attr, 1);
+    return ir_node(g, op, &a, 1, &attr, 1);
 }
 
 Value ir_reduce_sum(Graph *g, Value a, const int64_t *axes, int n)
 {
-    return reduce(g, "reduce_sum", a, axes, n);
+    return reduce(g, &op_reduce_sum, a, axes, n);
 }
 
 Value ir_reduce_max(Graph *g, Value a, const int64_t *axes, int n)
 {
-    return reduce(g, "reduce_max", a, axes, n);
+    return reduce(g, &op_reduce_max, a, axes, n);
 }
 
 /* Sum over all dimensions but one; -1: over all. */
@@ -176,24 +175,24 @@ Value ir_input(Graph *g, const char *name, const Type *type)
 {
     Attr attr[] = {attr_string("name", name), attr_dtype("dtype", type->dtype),
                    attr_ints("shape", type->dim, type->rank)};
-    return with_layout(g, ir_node(g, op_named("input"), NULL, 0, attr, 3),
+    return with_layout(g, ir_node(g, &op_input, NULL, 0, attr, 3),
                        type->layout);
 }
 
 Value ir_state(Graph *g, const char *name)
 {
     Attr attr = attr_string("name", name);
-    return ir_node(g, op_named("state"), NULL, 0, &attr, 1);
+    return ir_node(g, &op_state, NULL, 0, &attr, 1);
 }
 
 void ir_update(Graph *g, const char *state, Value v)
 {
     Attr attr = attr_string("name", state);
-    ir_node(g, op_named("update"), &v, 1, &attr, 1);
+    ir_node(g, &op_update, &v, 1, &attr, 1);
 }
 
 void ir_output(Graph *g, const char *name, Value v)
 {
     Attr attr = attr_string("name", name);
-    ir_node(g, op_named("output"), &v, 1, &attr, 1);
+    ir_node(g, &op_output, &v, 1, &attr, 1);
 }

@@ -541,7 +541,7 @@ static bool read_sample(Reader *r, Line *l)
         snprintf(name, sizeof name, "x%zu", l->n_in);
         Attr attr[] = {attr_string("name", name), attr_dtype("dtype", t.dtype),
                        attr_ints("shape", t.dim, t.rank)};
-        uint32_t id = graph_add(r->g, op_named("input"), NULL, 0, attr, 3);
+        uint32_t id = graph_add(r->g, &op_input, NULL, 0, attr, 3);
         if (!id)
             return pass_on(r, &r->g->error);
         r->g->node[id].type[0].layout = t.layout;

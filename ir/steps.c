@@ -47,9 +47,8 @@ static bool is_inlined(const Finder *f, uint32_t id)
 static bool runs(const Graph *g, uint32_t id)
 {
     const Node *n = &g->node[id];
-    return n->group ||
-           (!node_has(n, T_SOURCE) &&
-            (!node_has(n, T_ROOT) || !strcmp(n->op->name, "update")));
+    return n->group || (!node_has(n, T_SOURCE) &&
+                        (!node_has(n, T_ROOT) || node_is(n, &op_update)));
 }
 
 /* ---- which node is in which step ---------------------------------------- */

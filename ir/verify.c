@@ -138,13 +138,13 @@ static bool check_ends(Verifier *v, const Node *n)
 {
     if (!node_has(n, T_SOURCE) && !node_has(n, T_ROOT))
         return true;
-    if (!strcmp(n->op->name, "input"))
+    if (node_is(n, &op_input))
         return check_unique(v, &v->input, node_string(n, "name"));
-    if (!strcmp(n->op->name, "output"))
+    if (node_is(n, &op_output))
         return check_unique(v, &v->output, node_string(n, "name"));
-    if (!strcmp(n->op->name, "state"))
+    if (node_is(n, &op_state))
         return check_state(v, node_string(n, "name"), &n->type[0], true);
-    if (!strcmp(n->op->name, "update"))
+    if (node_is(n, &op_update))
         return check_unique(v, &v->update, node_string(n, "name")) &&
                check_state(v, node_string(n, "name"),
                            graph_type(v->g, n->in[0]), false);
