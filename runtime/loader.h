@@ -35,7 +35,7 @@ typedef struct LoaderOptions {
     bool augment;       /* crop and flip; else they are ignored */
     bool flip;          /* left-right, each image with probability 1/2 */
     int crop;           /* random crop from the image padded by so many
-                           pixels, which are 0 after normalisation; 0: none */
+                           black pixels, 0 before normalisation; 0: none */
     const double *mean; /* of each channel, of pixels scaled to 0..1 */
     const double *std;
     int n_mean, n_std; /* 0: no normalisation; 1: for all channels */
@@ -49,7 +49,8 @@ typedef struct LoaderOptions {
 /* Where batches go.  Rows past a batch's valid ones are filled with zeros. */
 typedef struct LoaderSlots {
     int n;
-    int64_t rows; /* room for so many images in each, at least the batch's */
+    int64_t rows; /* room for so many images in each: the batch size, or at
+                     least the valid rows of the batches that are loaded */
     float *image[LOADER_MAX_SLOTS];
     int32_t *label[LOADER_MAX_SLOTS];
 } LoaderSlots;
