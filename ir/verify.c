@@ -76,7 +76,7 @@ static bool check_types(Verifier *v, const Node *n)
     if (n->n_out != n->op->n_out)
         return fail(v, "%u results", n->n_out);
     if (!node_infer(v->g, n, type, &e))
-        return fail(v, "%s", e.text);
+        return fail(v, "inference says: %s", e.text);
     for (int i = 0; i < n->n_out; i++) {
         char is[128], inferred[128];
         const Type *t = &n->type[i];

@@ -65,6 +65,21 @@ static void test_module(void **state)
         "}\n");
 }
 
+/* The dump that docs/ir.md explains. */
+static void test_manual(void **state)
+{
+    (void)state;
+    char page[1 << 15] = "";
+    FILE *f = fopen(TGC_SOURCE "/docs/ir.md", "r");
+    assert_non_null(f);
+    page[fread(page, 1, sizeof page - 1, f)] = 0;
+    fclose(f);
+    char *text = strstr(page, "module tiny\n");
+    assert_non_null(text);
+    *strstr(text, "```") = 0;
+    expect_same(text);
+}
+
 /* What people write by hand, and what it becomes. */
 static void test_written_by_hand(void **state)
 {
@@ -338,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_module),
+        cmocka_unit_test(test_manual),
         cmocka_unit_test(test_written_by_hand),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_samples),
