@@ -9,27 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool blame_states(const Executor *e, char *text, size_t size)
+/* A state that was bad before the run, or NULL. */
+static const char *bad_state(const Executor *e)
 {
     for (uint32_t i = 0; i < e->plan->n_states; i++) {
         const PlanState *t = &e->plan->states[i];
-        int64_t at =
-            dtype_first_not_finite(t->type.dtype, executor_state(e, i),
-                                   t->bytes / dtype_bytes(t->type.dtype));
-        if (at < 0)
-            continue;
-        snprintf(text, size,
-                 "%s was not finite before this step (element %lld): the "
-                 "update before was too large, a smaller learning rate or a "
-                 "warm-up may help",
-                 t->name, (long long)at);
-        return true;
+        int64_t n = t->bytes / dtype_bytes(t->type.dtype);
+        if (dtype_first_not_finite(t->type.dtype, executor_state(e, i), n) >= 0)
+            return t->name;
     }
-    return false;
+    return NULL;
 }
 
-static bool blame_inputs(const Executor *e, int graph, uint32_t slot,
-                         char *text, size_t size)
+/* An input that was bad before the run, or NULL. */
+static const char *bad_input(const Executor *e, int graph, uint32_t slot)
 {
     const PlanGraph *g = &e->plan->graphs[graph];
     for (uint32_t i = 0; i < g->n_inputs; i++) {
@@ -37,12 +30,10 @@ static bool blame_inputs(const Executor *e, int graph, uint32_t slot,
         const void *data =
             executor_input(e, graph, p, slot < p->slots ? slot : 0);
         if (dtype_first_not_finite(p->type.dtype, data,
-                                   type_elements(&p->type)) < 0)
-            continue;
-        snprintf(text, size, "its input \"%s\" is not finite", p->name);
-        return true;
+                                   type_elements(&p->type)) >= 0)
+            return p->name;
     }
-    return false;
+    return NULL;
 }
 
 /* Are the results of step i finite, now that it has run? */
@@ -60,27 +51,42 @@ static bool step_finite(const ExecutorGraph *x, uint32_t i, uint32_t slot)
     return true;
 }
 
-void executor_blame(Executor *e, int graph, uint32_t slot, char *text,
-                    size_t size)
+/* Runs step after step; the first one with a bad result, or NULL. */
+static const PlanStep *bad_step(Executor *e, const ExecutorGraph *x,
+                                uint32_t slot)
 {
-    const ExecutorGraph *x = &e->graph[graph];
-    if (blame_states(e, text, size) || blame_inputs(e, graph, slot, text, size))
-        return;
     for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        const PlanStep *step = &x->graph->steps[i];
         executor_step(e, x, i, slot, 0, 1);
-        if (!step_finite(x, i, slot)) {
-            snprintf(text, size,
-                     "the first op with a result that is not "
-                     "finite is %s%s%s",
-                     step->what, step->loc && step->loc[0] ? " at " : "",
-                     step->loc ? step->loc : "");
-            return;
-        }
+        if (!step_finite(x, i, slot))
+            return &x->graph->steps[i];
         if ((int32_t)i == x->graph->loss_step)
             break;
     }
-    snprintf(text, size,
-             "no single op could be blamed: run it again with "
-             "the same seed to see whether it repeats");
+    return NULL;
+}
+
+void executor_blame(Executor *e, int graph, uint32_t slot, char *text,
+                    size_t size)
+{
+    const char *state = bad_state(e), *input = bad_input(e, graph, slot);
+    const PlanStep *step = bad_step(e, &e->graph[graph], slot);
+    size_t used = 0;
+    text[0] = 0;
+    if (state)
+        used = (size_t)snprintf(text, size,
+                                "%s was not finite before this step, the "
+                                "update before was too large; ",
+                                state);
+    if (input && used < size)
+        used += (size_t)snprintf(text + used, size - used,
+                                 "its input \"%s\" is not finite; ", input);
+    if (used >= size)
+        return;
+    if (step)
+        snprintf(text + used, size - used,
+                 "the first op with a result that is not finite is %s%s%s",
+                 step->what, step->loc && step->loc[0] ? " at " : "",
+                 step->loc ? step->loc : "");
+    else
+        snprintf(text + used, size - used, "no single op is to blame");
 }

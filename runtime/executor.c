@@ -13,6 +13,7 @@
  * them nobody waits.
  */
 #include "executor_private.h"
+#include "clock.h"
 #include "cpu.h"
 #include "format.h"
 #include "types.h"
@@ -449,4 +450,21 @@ bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
     result->correct = (int64_t)output_value(x->correct, x->correct_dtype);
     result->finite = isfinite(result->loss);
     return true;
+}
+
+bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
+                      Status *s)
+{
+    ExecutorGraph *x = &e->graph[graph];
+    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
+        int threads = x->serial[i] ? 1 : e->threads;
+        double began = clock_now();
+#pragma omp parallel num_threads(threads)
+        executor_step(e, x, i, slot, omp_get_thread_num(),
+                      omp_get_num_threads());
+        seconds[i] += clock_now() - began;
+    }
+    const char *why = lib_failure(e->lib);
+    return !why ||
+           status_fail(s, "%s failed while computing: %s", lib_version(), why);
 }

@@ -54,6 +54,10 @@ void executor_set(Executor *e, int graph, const char *name, double value);
 bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
                   Status *s);
 
+/* The same, step by step, adding the seconds of step i to seconds[i]. */
+bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
+                      Status *s);
+
 /* After a run whose loss was not finite: runs the graph again on the same
  * input, one step at a time, and says in `text` which state or input was bad
  * already, or which op was the first to produce what is not finite.  Leaves

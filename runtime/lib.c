@@ -397,13 +397,20 @@ static void shape_text(const LibDesc *d, char *text, size_t size)
                              (long long)d->in[i]);
 }
 
-static bool recipe_error(const LibDesc *d, dnnl_status_t s, char *error,
-                         size_t size)
+const char *lib_describe(const LibDesc *d, char *text, size_t size)
 {
     char shape[256];
     shape_text(d, shape, sizeof shape);
-    snprintf(error, size, "%s cannot make a %s (%s): %s", lib_version(),
-             lib_kind_name(d->kind), shape, lib_status_name(s));
+    snprintf(text, size, "%s (%s)", lib_kind_name(d->kind), shape);
+    return text;
+}
+
+static bool recipe_error(const LibDesc *d, dnnl_status_t s, char *error,
+                         size_t size)
+{
+    char what[320];
+    snprintf(error, size, "%s cannot make a %s: %s", lib_version(),
+             lib_describe(d, what, sizeof what), lib_status_name(s));
     return false;
 }
 

@@ -33,8 +33,8 @@ enum { LIB_MAX_SPATIAL = 3 };
 
 typedef struct LibDesc {
     uint8_t kind;
-    uint8_t of;    /* LIB_PACK, LIB_UNPACK: of which conv kind's weights */
-    uint8_t dtype; /* PlanDType of all operands; accumulation in f32 */
+    uint8_t of;      /* LIB_PACK, LIB_UNPACK: of which conv kind's weights */
+    uint8_t dtype;   /* PlanDType of all operands; accumulation in f32 */
     uint8_t spatial; /* 1..3 spatial dimensions */
     int64_t batch, groups, in_channels, out_channels;
     int64_t in[LIB_MAX_SPATIAL], out[LIB_MAX_SPATIAL];
@@ -47,8 +47,8 @@ typedef struct LibDesc {
 } LibDesc;
 
 typedef struct LibInfo {
-    int64_t packed_bytes;  /* of the packed operand or result */
-    int64_t scratch_bytes; /* for one thread */
+    int64_t packed_bytes;    /* of the packed operand or result */
+    int64_t scratch_bytes;   /* for one thread */
     char implementation[64]; /* "brgconv:avx512_core" */
 } LibInfo;
 
@@ -65,5 +65,7 @@ struct LibCall *lib_call(Lib *lib, uint32_t i);
  * cannot return a failure, so the executor asks after each step. */
 const char *lib_failure(const Lib *lib);
 const char *lib_version(void); /* "oneDNN 2.6.3" */
+/* "convolution (batch 16, channels 3 to 16, image 32x32)"; returns text. */
+const char *lib_describe(const LibDesc *d, char *text, size_t size);
 
 #endif

@@ -14,6 +14,10 @@ bool status_fail(Status *s, const char *format, ...)
     va_start(list, format);
     vsnprintf(s->text, sizeof s->text, format, list);
     va_end(list);
+    /* Names out of files end up here: no escape sequences to the terminal. */
+    for (char *c = s->text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     return false;
 }
 

@@ -1,0 +1,194 @@
+/* bench.c: the command `bench`: training steps on one synthetic batch. */
+#include "clock.h"
+#include "commands.h"
+#include "format.h"
+#include "init.h"
+#include "rng.h"
+#include "session.h"
+#include "types.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEPS = 20, STEPS_MOST = 1000000, WARM_UP = 3 };
+
+static const double LEARNING_RATE = 1e-3; /* small: the loss must stay tame */
+
+typedef struct Bench {
+    Session session;
+    int graph, steps;
+    double *seconds;     /* of each counted step */
+    double began, first; /* start of the process, end of the first step */
+} Bench;
+
+/* Pixels like normalised ones, in -2 .. 2, and every class in turn. */
+static void bench_fill(const Bench *b)
+{
+    const Session *x = &b->session;
+    const PlanPort *image = executor_port(x->executor, b->graph, "image");
+    const PlanPort *label = executor_port(x->executor, b->graph, "label");
+    int64_t classes = config_int(&x->config, "data.classes", 1);
+    int64_t pixels = type_elements(&image->type);
+    float *to = executor_input(x->executor, b->graph, image, 0);
+    int32_t *labels = executor_input(x->executor, b->graph, label, 0);
+    for (int64_t i = 0; i < pixels; i++)
+        to[i] = 4 * rng_unit(rng_u32(0, RNG_SYNTHETIC, 0, (uint64_t)i)) - 2;
+    for (int64_t i = 0; i < label->type.dim[0]; i++)
+        labels[i] = (int32_t)(classes > 0 ? i % classes : 0);
+}
+
+static bool bench_step(const Bench *b, int step, Status *s)
+{
+    Executor *e = b->session.executor;
+    RunResult result;
+    executor_set(e, b->graph, "lr", LEARNING_RATE);
+    executor_set(e, b->graph, "step", step);
+    executor_set(e, b->graph, "seed", 0);
+    if (!executor_run(e, b->graph, 0, &result, s))
+        return false;
+    if (result.finite)
+        return true;
+    char why[1024];
+    executor_blame(e, b->graph, 0, why, sizeof why);
+    return status_fail(s, "step %d: the loss is not finite: %s", step + 1, why);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static bool bench_measure(Bench *b, Status *s)
+{
+    for (int i = 0; i < WARM_UP + b->steps; i++) {
+        double began = clock_now();
+        if (!bench_step(b, i, s))
+            return false;
+        if (i == 0)
+            b->first = clock_now();
+        if (i >= WARM_UP)
+            b->seconds[i - WARM_UP] = clock_now() - began;
+    }
+    qsort(b->seconds, (size_t)b->steps, sizeof *b->seconds, by_value);
+    return true;
+}
+
+static void bench_print(const Bench *b)
+{
+    const Session *x = &b->session;
+    int n = b->steps;
+    double median = (b->seconds[(n - 1) / 2] + b->seconds[n / 2]) / 2;
+    int64_t batch = executor_port(x->executor, b->graph, "image")->type.dim[0];
+    double images = median > 0 ? (double)batch / median : 0;
+    double first = 1e3 * (b->first - b->began);
+    if (x->options->json)
+        printf("{\"model\": \"%s\", \"batch\": %lld, \"threads\": %d, "
+               "\"steps\": %d, \"median_ms\": %.4f, \"min_ms\": %.4f, "
+               "\"images_per_second\": %.1f, \"first_step_ms\": %.1f, "
+               "\"memory_bytes\": %lld}\n",
+               x->plan->model, (long long)batch, executor_threads(x->executor),
+               n, 1e3 * median, 1e3 * b->seconds[0], images, first,
+               (long long)executor_bytes(x->executor));
+    else
+        printf("%s, batch %lld, %d threads: %.2f ms a step (median of %d; "
+               "least %.2f), %.0f images a second; first step %.0f ms after "
+               "start\n",
+               x->plan->model, (long long)batch, executor_threads(x->executor),
+               1e3 * median, n, 1e3 * b->seconds[0], images, first);
+}
+
+/* ---- by kernel
+ * ---------------------------------------------------------------- */
+
+typedef struct KernelTime {
+    const char *name;
+    double seconds, flops, bytes;
+    int steps;
+} KernelTime;
+
+static int by_seconds(const void *a, const void *b)
+{
+    const KernelTime *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+static void profile_print(const Bench *b, const double *seconds,
+                          KernelTime *kernel)
+{
+    const Plan *plan = b->session.plan;
+    const PlanGraph *g = &plan->graphs[b->graph];
+    double all = 0;
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        KernelTime *k = &kernel[g->steps[i].kernel];
+        k->name = plan->kernels[g->steps[i].kernel].name;
+        k->seconds += seconds[i] / b->steps;
+        k->flops += g->steps[i].flops;
+        k->bytes += g->steps[i].bytes;
+        k->steps++;
+        all += seconds[i] / b->steps;
+    }
+    qsort(kernel, plan->n_kernels, sizeof *kernel, by_seconds);
+    printf("%8s %6s %6s %9s %8s  %s\n", "ms", "%", "steps", "GFLOP/s", "GB/s",
+           "kernel");
+    for (uint32_t i = 0; i < plan->n_kernels && kernel[i].steps; i++) {
+        const KernelTime *k = &kernel[i];
+        double t = k->seconds > 0 ? k->seconds : 1e-12;
+        printf("%8.3f %6.2f %6d %9.1f %8.1f  %s\n", 1e3 * k->seconds,
+               100 * k->seconds / all, k->steps, 1e-9 * k->flops / t,
+               1e-9 * k->bytes / t, k->name);
+    }
+    printf("%8.3f in all, step by step\n", 1e3 * all);
+}
+
+static bool bench_profile(const Bench *b, Status *s)
+{
+    const Plan *plan = b->session.plan;
+    uint32_t n = plan->graphs[b->graph].n_steps;
+    double *seconds = calloc(n + 1, sizeof *seconds);
+    KernelTime *kernel = calloc(plan->n_kernels + 1, sizeof *kernel);
+    bool done = seconds && kernel;
+    if (!done)
+        status_fail(s, "no memory to profile %u steps", n);
+    for (int i = 0; done && i < b->steps; i++)
+        done = executor_profile(b->session.executor, b->graph, 0, seconds, s);
+    if (done)
+        profile_print(b, seconds, kernel);
+    free(seconds);
+    free(kernel);
+    return done;
+}
+
+/* ---- the command
+ * ----------------------------------------------------------------- */
+
+static bool bench_run(Bench *b, Status *s)
+{
+    int64_t steps = b->session.options->steps;
+    if (steps == 0 || steps > STEPS_MOST)
+        return status_fail(s, "--steps: 1 to %d steps can be measured",
+                           STEPS_MOST);
+    b->steps = steps < 0 ? STEPS : (int)steps;
+    b->seconds = calloc((size_t)b->steps, sizeof *b->seconds);
+    if (!b->seconds)
+        return status_fail(s, "no memory for %d times", b->steps);
+    if (!session_executor(&b->session, s) ||
+        !session_graph(&b->session, "train", &b->graph, s))
+        return false;
+    init_states(b->session.executor,
+                (uint64_t)config_int(&b->session.config, "seed", 0));
+    bench_fill(b);
+    if (!bench_measure(b, s))
+        return false;
+    bench_print(b);
+    return !b->session.options->profile || bench_profile(b, s);
+}
+
+int command_bench(const Plan *plan, const Options *o, Status *s)
+{
+    Bench b = {.began = clock_now()};
+    bool done = session_open(&b.session, plan, o, s) && bench_run(&b, s);
+    session_close(&b.session);
+    free(b.seconds);
+    return done ? 0 : 1;
+}

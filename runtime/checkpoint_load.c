@@ -1,0 +1,327 @@
+/* checkpoint_load.c: reading checkpoints and weights of others; see
+ * checkpoint.h.
+ *
+ * A file from PyTorch has the parameters and buffers under the same names,
+ * perhaps all behind "module." (data parallel training leaves that), and
+ * counters of batches that tgc has no use for.
+ */
+#include "checkpoint.h"
+#include "checkpoint_keys.h"
+#include "number.h"
+#include "suggest.h"
+#include "types.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- settings and progress --------------------------------------------------
+ */
+
+static bool is_checkpoint(const TensorFile *f, const Plan *plan, Status *s)
+{
+    const char *format = tensors_metadata(f, KEY_FORMAT);
+    const char *model = tensors_metadata(f, KEY_MODEL);
+    if (!format || !model)
+        return status_fail(s,
+                           "%s holds weights only, no state of a training "
+                           "run (start from them with --init)",
+                           tensors_path(f));
+    if (strcmp(format, FORMAT_TEXT))
+        return status_fail(s,
+                           "%s is a checkpoint of another version of tgc: "
+                           "\"%s\" (its weights can be used with --init)",
+                           tensors_path(f), format);
+    if (strcmp(model, plan->model))
+        return status_fail(s,
+                           "%s is a checkpoint of %s, this program trains %s "
+                           "(where the layers are the same, start from its "
+                           "weights with --init)",
+                           tensors_path(f), model, plan->model);
+    return true;
+}
+
+static bool setting_agrees(const TensorFile *f, ConfigItem *item, Status *s)
+{
+    char key[256];
+    snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
+    const char *text = tensors_metadata(f, key);
+    if (!text || (item->text && !strcmp(text, item->text)) ||
+        !strcmp(item->key, "threads"))
+        return true;
+    if (item->given && strcmp(item->key, "seed"))
+        return true; /* this run's wish comes first */
+    if (item->given || !item->plan->run_time)
+        return status_fail(s,
+                           "%s was made with %s = %s, this run has %s (start "
+                           "a new run from its weights with --init)",
+                           tensors_path(f), item->key, text,
+                           item->text ? item->text : "none");
+    item->text = text;
+    return true;
+}
+
+bool checkpoint_settings(const TensorFile *f, Config *c, Status *s)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (!setting_agrees(f, &c->item[i], s))
+            return false;
+    return true;
+}
+
+bool checkpoint_progress(const TensorFile *f, const Plan *plan, Progress *p,
+                         Status *s)
+{
+    if (!is_checkpoint(f, plan, s))
+        return false;
+    for (int i = 0; i < PROGRESS_KEYS; i++) {
+        const char *text = tensors_metadata(f, progress_keys[i].key);
+        if (!text || !number_int(text, progress_field(p, i)) ||
+            *progress_field(p, i) < progress_keys[i].low)
+            return status_fail(s,
+                               "%s is damaged: %s is missing or no number "
+                               "that fits (its weights can be used with "
+                               "--init)",
+                               tensors_path(f), progress_keys[i].key);
+    }
+    return true;
+}
+
+/* ---- what does not fit
+ * ------------------------------------------------------- */
+
+/* Collects up to a few names of each kind of trouble. */
+typedef struct Trouble {
+    int n;
+    char text[512];
+} Trouble;
+
+enum { TROUBLES_SHOWN = 3 };
+
+static void trouble_add(Trouble *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void trouble_add(Trouble *t, const char *format, ...)
+{
+    size_t used = strlen(t->text);
+    if (t->n++ < TROUBLES_SHOWN) {
+        if (used)
+            used +=
+                (size_t)snprintf(t->text + used, sizeof t->text - used, ", ");
+        va_list list;
+        va_start(list, format);
+        if (used < sizeof t->text)
+            vsnprintf(t->text + used, sizeof t->text - used, format, list);
+        va_end(list);
+    } else if (t->n == TROUBLES_SHOWN + 1 && used + 5 < sizeof t->text) {
+        memcpy(t->text + used, ", ..", 5);
+    }
+}
+
+static const char *trouble_is(const Trouble *t)
+{
+    return t->n == 1 ? "is" : "are";
+}
+
+typedef struct Matching {
+    const TensorFile *file;
+    CheckpointUse use;
+    const Plan *plan;
+    bool module;           /* names begin with "module." */
+    const Tensor **tensor; /* of each state; NULL: not loaded */
+    Trouble missing, extra, shape;
+} Matching;
+
+#define MODULE "module."
+
+static bool name_ignored(const char *name)
+{
+    static const char suffix[] = "num_batches_tracked";
+    size_t n = strlen(name), m = sizeof suffix - 1;
+    return n > m && !strcmp(name + n - m, suffix) && name[n - m - 1] == '.';
+}
+
+static bool all_in_module(const TensorFile *f)
+{
+    for (uint32_t i = 0; i < tensors_count(f); i++)
+        if (strncmp(tensors_at(f, i)->name, MODULE, strlen(MODULE)))
+            return false;
+    return tensors_count(f) > 0;
+}
+
+static const char *name_here(const Matching *m, const Tensor *t)
+{
+    return t->name + (m->module ? strlen(MODULE) : 0);
+}
+
+static const Tensor *tensor_of(const Matching *m, const char *state)
+{
+    char name[512];
+    if (!m->module)
+        return tensors_find(m->file, state);
+    snprintf(name, sizeof name, MODULE "%s", state);
+    return tensors_find(m->file, name);
+}
+
+static bool shape_equal(const Tensor *t, const PlanType *type)
+{
+    if (t->rank != type->rank)
+        return false;
+    for (int i = 0; i < t->rank; i++)
+        if (t->dim[i] != type->dim[i])
+            return false;
+    return true;
+}
+
+static void match_shape(Matching *m, const PlanState *state, const Tensor *t)
+{
+    PlanType given = {.rank = t->rank};
+    char have[128], want[128];
+    memcpy(given.dim, t->dim, sizeof given.dim);
+    if (shape_equal(t, &state->type) && t->dtype == state->type.dtype)
+        return;
+    trouble_add(&m->shape, "%s is %s%s there and %s%s here", state->name,
+                dtype_name(t->dtype),
+                type_shape_text(&given, have, sizeof have),
+                dtype_name(state->type.dtype),
+                type_shape_text(&state->type, want, sizeof want));
+}
+
+static void match_missing(Matching *m, const char *state)
+{
+    Suggestion near = suggest_for(state);
+    for (uint32_t i = 0;
+         m->missing.n < TROUBLES_SHOWN && i < tensors_count(m->file); i++) {
+        const char *name = name_here(m, tensors_at(m->file, i));
+        bool known = false;
+        for (uint32_t k = 0; !known && k < m->plan->n_states; k++)
+            known = !strcmp(m->plan->states[k].name, name);
+        if (!known)
+            suggest_offer(&near, name);
+    }
+    const char *best = suggest_best(&near);
+    if (best)
+        trouble_add(&m->missing, "%s (there is %s)", state, best);
+    else
+        trouble_add(&m->missing, "%s", state);
+}
+
+static void match_states(Matching *m)
+{
+    for (uint32_t i = 0; i < m->plan->n_states; i++) {
+        const PlanState *state = &m->plan->states[i];
+        const Tensor *t = tensor_of(m, state->name);
+        bool wanted = m->use == CHECKPOINT_RESUME || state->role != PLAN_SLOT;
+        if (!t && wanted)
+            match_missing(m, state->name);
+        if (t)
+            match_shape(m, state, t);
+        m->tensor[i] = wanted ? t : NULL;
+    }
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A slot of another optimizer ("fc.weight.momentum") is no trouble for those
+ * who want weights. */
+static bool slot_of_another(const char *const *name, uint32_t n,
+                            const char *own)
+{
+    char of[512];
+    const char *dot = strrchr(own, '.'), *key = of;
+    if (!dot || (size_t)(dot - own) >= sizeof of)
+        return false;
+    snprintf(of, sizeof of, "%.*s", (int)(dot - own), own);
+    return bsearch(&key, name, n, sizeof *name, by_text) != NULL;
+}
+
+static bool extra_matters(const Matching *m, const char *const *name,
+                          uint32_t n, const char *own)
+{
+    if (name_ignored(own) || bsearch(&own, name, n, sizeof *name, by_text))
+        return false;
+    return m->use == CHECKPOINT_RESUME || !slot_of_another(name, n, own);
+}
+
+static bool match_extras(Matching *m, Status *s)
+{
+    uint32_t n = m->plan->n_states;
+    const char **name = calloc(n + 1, sizeof *name);
+    if (!name)
+        return status_fail(s, "no memory");
+    for (uint32_t i = 0; i < n; i++)
+        name[i] = m->plan->states[i].name;
+    qsort(name, n, sizeof *name, by_text);
+    for (uint32_t i = 0; i < tensors_count(m->file); i++) {
+        const char *own = name_here(m, tensors_at(m->file, i));
+        if (extra_matters(m, name, n, own))
+            trouble_add(&m->extra, "%s", own);
+    }
+    free(name);
+    return true;
+}
+
+static bool match_report(const Matching *m, Status *s)
+{
+    const Trouble *a = &m->missing, *b = &m->extra, *c = &m->shape;
+    char missing[700] = "", extra[700] = "", shape[700] = "";
+    if (!a->n && !b->n && !c->n)
+        return true;
+    if (a->n)
+        snprintf(missing, sizeof missing, "; %d tensor%s %s missing: %s", a->n,
+                 a->n == 1 ? "" : "s", trouble_is(a), a->text);
+    if (b->n)
+        snprintf(extra, sizeof extra, "; %d %s not in this model: %s", b->n,
+                 trouble_is(b), b->text);
+    if (c->n)
+        snprintf(shape, sizeof shape, "; %d %s of another shape or type: %s",
+                 c->n, trouble_is(c), c->text);
+    return status_fail(s, "%s does not fit %s%s%s%s", tensors_path(m->file),
+                       m->plan->model, missing, shape, extra);
+}
+
+/* ---- loading
+ * --------------------------------------------------------------------- */
+
+static bool load_tensor(const TensorFile *f, const Tensor *t, Executor *e,
+                        uint32_t state, Status *s)
+{
+    const PlanType *type = &executor_plan(e)->states[state].type;
+    void *to = executor_state(e, state);
+    if (type_plain(type))
+        return tensors_read(f, t, to, s);
+    void *plain = malloc((size_t)type_bytes(type) + 1);
+    if (!plain)
+        return status_fail(s, "no memory to load %s", t->name);
+    bool done = tensors_read(f, t, plain, s);
+    if (done)
+        type_scatter(type, plain, to);
+    free(plain);
+    return done;
+}
+
+static bool match_load(Matching *m, Executor *e, Status *s)
+{
+    match_states(m);
+    if (!match_extras(m, s) || !match_report(m, s))
+        return false;
+    for (uint32_t i = 0; i < m->plan->n_states; i++)
+        if (m->tensor[i] && !load_tensor(m->file, m->tensor[i], e, i, s))
+            return false;
+    return true;
+}
+
+bool checkpoint_load(const TensorFile *f, CheckpointUse use, Executor *e,
+                     Status *s)
+{
+    Matching m = {.file = f, .use = use, .plan = executor_plan(e)};
+    m.module = all_in_module(f);
+    m.tensor = calloc(m.plan->n_states + 1, sizeof *m.tensor);
+    if (!m.tensor)
+        return status_fail(s, "no memory");
+    bool done = match_load(&m, e, s);
+    free(m.tensor);
+    return done;
+}

@@ -1,0 +1,97 @@
+/* evaluate.c: see evaluate.h, and the command `eval`. */
+#include "evaluate.h"
+#include "checkpoint.h"
+#include "commands.h"
+#include <stdio.h>
+
+static bool evaluate_batch(const Session *x, int graph,
+                           const LoaderBatch *batch, Evaluation *sum, Status *s)
+{
+    RunResult result;
+    executor_set(x->executor, graph, "count", (double)batch->count);
+    if (!executor_run(x->executor, graph, (uint32_t)batch->slot, &result, s))
+        return false;
+    if (!result.finite) {
+        char why[1024];
+        executor_blame(x->executor, graph, (uint32_t)batch->slot, why,
+                       sizeof why);
+        return status_fail(s, "the test loss is not finite (batch %lld): %s",
+                           (long long)batch->batch + 1, why);
+    }
+    sum->loss += result.loss;
+    sum->correct += result.correct;
+    sum->total += batch->count;
+    return true;
+}
+
+bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
+              Evaluation *result, Status *s)
+{
+    LoaderSlots slots = session_slots(x, graph);
+    LoaderBatch batch;
+    *result = (Evaluation){0};
+    if (!loader_start(test, &slots, 0, 0, loader_batches(test), s))
+        return false;
+    while (!result->stopped && loader_next(test, &batch, s)) {
+        bool done = evaluate_batch(x, graph, &batch, result, s);
+        loader_release(test, batch.slot);
+        if (!done)
+            break;
+        result->stopped = signals && signals_pending(signals);
+    }
+    loader_stop(test);
+    if (result->total)
+        result->loss /= (double)result->total;
+    return !s->failed;
+}
+
+/* ---- the command ------------------------------------------------------------
+ */
+
+static bool eval_load(const Session *x, Status *s)
+{
+    TensorFile *f = tensors_open(x->options->weights, s);
+    bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, x->executor, s);
+    tensors_close(f);
+    return done;
+}
+
+static void eval_print(const Evaluation *r, bool json)
+{
+    if (json)
+        printf("{\"correct\": %lld, \"total\": %lld, \"loss\": %.6g}\n",
+               (long long)r->correct, (long long)r->total, r->loss);
+    else
+        printf("%lld of %lld correct (%.2f %%), loss %.4f\n",
+               (long long)r->correct, (long long)r->total,
+               r->total ? 100.0 * (double)r->correct / (double)r->total : 0,
+               r->loss);
+}
+
+static bool eval_run(Session *x, Status *s)
+{
+    Evaluation result;
+    int graph;
+    if (!x->options->data)
+        return status_fail(s, "eval needs --data DIR, the folder with the "
+                              "data set's files");
+    if (!x->options->weights)
+        return status_fail(s, "eval needs --weights FILE, a safetensors file");
+    if (!session_executor(x, s) || !session_graph(x, "eval", &graph, s) ||
+        !eval_load(x, s))
+        return false;
+    Loader *test = session_loader(x, graph, false, 0, s);
+    bool done = test && evaluate(x, test, graph, NULL, &result, s);
+    loader_close(test);
+    if (done)
+        eval_print(&result, x->options->json);
+    return done;
+}
+
+int command_eval(const Plan *plan, const Options *o, Status *s)
+{
+    Session x;
+    bool done = session_open(&x, plan, o, s) && eval_run(&x, s);
+    session_close(&x);
+    return done ? 0 : 1;
+}

@@ -1,0 +1,18 @@
+/* evaluate.h: loss and accuracy over the whole test set, each image once. */
+#ifndef TGC_EVALUATE_H
+#define TGC_EVALUATE_H
+
+#include "session.h"
+#include "signals.h"
+
+typedef struct Evaluation {
+    int64_t correct, total;
+    double loss;  /* mean over the images */
+    bool stopped; /* by a signal, before the end */
+} Evaluation;
+
+/* `signals` may be NULL.  False where loading fails or a loss is not finite. */
+bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
+              Evaluation *result, Status *s);
+
+#endif

@@ -1,0 +1,55 @@
+/* progress.h: what a training run shows while it runs.
+ *
+ * On a terminal a bar that redraws itself, elsewhere a plain line every few
+ * seconds; on both a table with a row for each epoch.
+ */
+#ifndef TGC_PROGRESS_H
+#define TGC_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct ProgressBar {
+    FILE *out;
+    bool terminal;
+    int width;               /* columns */
+    int64_t epochs, batches; /* in all; in an epoch */
+    double drawn;            /* when last something was shown */
+    bool bar_is_up, headed;
+    /* This epoch, as far as it went in this process. */
+    int64_t epoch, steps, images, correct;
+    double loss, data, seconds;
+    /* For the time left: steps of this process and what they took. */
+    int64_t all_steps, last_step;
+    double all_seconds;
+} ProgressBar;
+
+/* last_step: the step after which the run ends. */
+void progress_open(ProgressBar *p, FILE *out, int64_t epochs, int64_t batches,
+                   int64_t last_step);
+void progress_epoch(ProgressBar *p, int64_t epoch); /* from 0 */
+
+typedef struct ProgressStep {
+    int64_t step, batch; /* done, counted from 1 */
+    int64_t images, correct;
+    double loss, data, seconds; /* seconds includes data */
+} ProgressStep;
+void progress_step(ProgressBar *p, const ProgressStep *x);
+
+/* A word while something else goes on ("evaluating"); terminals only. */
+void progress_note(ProgressBar *p, const char *text);
+
+/* The epoch's row of the table. */
+typedef struct ProgressRow {
+    double test_loss;
+    int64_t test_correct, test_total;
+    double lr, seconds; /* of the epoch, evaluation included */
+    bool best;
+} ProgressRow;
+void progress_row(ProgressBar *p, const ProgressRow *row);
+
+/* Takes the bar away, before other output. */
+void progress_clear(ProgressBar *p);
+
+#endif

@@ -1,0 +1,131 @@
+/* session.c: see session.h. */
+#include "session.h"
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_MOST = 4096, LOADER_THREADS_MOST = 8 };
+
+bool session_open(Session *x, const Plan *plan, const Options *o, Status *s)
+{
+    *x = (Session){.plan = plan, .options = o};
+    if (!config_open(&x->config, plan, s))
+        return false;
+    for (int i = 0; i < o->n_settings; i++) {
+        const OptionSetting *set = &o->setting[i];
+        bool done = set->key ? config_set(&x->config, set->key, set->text, s)
+                             : config_assign(&x->config, set->text, s);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
+int session_threads(const Session *x)
+{
+    int64_t n = config_int(&x->config, "threads", 0);
+    if (n <= 0)
+        n = omp_get_num_procs();
+    return (int)(n > THREADS_MOST ? THREADS_MOST : n);
+}
+
+bool session_executor(Session *x, Status *s)
+{
+    const char *poison = getenv("TGC_POISON");
+    ExecutorOptions o = {.threads = session_threads(x),
+                         .poison = poison && !strcmp(poison, "1")};
+    x->executor = executor_open(x->plan, &o, s);
+    return x->executor != NULL;
+}
+
+void session_close(Session *x)
+{
+    executor_close(x->executor);
+    config_close(&x->config);
+}
+
+bool session_graph(const Session *x, const char *name, int *graph, Status *s)
+{
+    *graph = executor_graph(x->executor, name);
+    if (*graph < 0)
+        return status_fail(s, "%s was compiled without the graph \"%s\"",
+                           x->plan->model, name);
+    const PlanPort *image = executor_port(x->executor, *graph, "image");
+    const PlanPort *label = executor_port(x->executor, *graph, "label");
+    bool fits = image && label && image->type.dtype == PLAN_F32 &&
+                image->type.rank == 4 && label->type.dtype == PLAN_I32 &&
+                label->type.rank == 1 &&
+                label->type.dim[0] == image->type.dim[0];
+    if (!fits)
+        return status_fail(
+            s,
+            "graph \"%s\" of %s does not take image f32[N,C,H,W] "
+            "and label i32[N]",
+            name, x->plan->model);
+    /* Everything that it asks for must be something that is given. */
+    static const char *const known[] = {"image", "label", "count",
+                                        "lr",    "step",  "seed"};
+    const PlanGraph *g = &x->plan->graphs[*graph];
+    for (uint32_t i = 0; i < g->n_inputs; i++) {
+        bool found = false;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+            found = found || !strcmp(g->inputs[i].name, known[k]);
+        if (!found)
+            return status_fail(s,
+                               "graph \"%s\" of %s asks for the input \"%s\", "
+                               "which this runtime does not know",
+                               name, x->plan->model, g->inputs[i].name);
+    }
+    return true;
+}
+
+LoaderSlots session_slots(const Session *x, int graph)
+{
+    const PlanPort *image = executor_port(x->executor, graph, "image");
+    const PlanPort *label = executor_port(x->executor, graph, "label");
+    uint32_t n = image->slots < label->slots ? image->slots : label->slots;
+    LoaderSlots slots = {.rows = image->type.dim[0]};
+    slots.n = (int)(n > LOADER_MAX_SLOTS ? LOADER_MAX_SLOTS : n);
+    for (int i = 0; i < slots.n; i++) {
+        slots.image[i] = executor_input(x->executor, graph, image, (uint32_t)i);
+        slots.label[i] = executor_input(x->executor, graph, label, (uint32_t)i);
+    }
+    return slots;
+}
+
+Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
+                       Status *s)
+{
+    const Config *c = &x->config;
+    double mean[LOADER_MAX_CHANNELS], std[LOADER_MAX_CHANNELS];
+    int threads = session_threads(x) / 2;
+    LoaderOptions o = {
+        .dir = x->options->data,
+        .kind = config_text(c, "data"),
+        .train = train,
+        .keep_tail = !train || config_is(c, "tail", "keep"),
+        .shuffle = train && !x->options->no_shuffle,
+        .augment = train && !x->options->no_augment,
+        .flip = config_is(c, "data.flip", "horizontal"),
+        .crop = (int)config_int(c, "data.crop", 0),
+        .mean = mean,
+        .std = std,
+        .n_mean = config_list(c, "data.mean", mean, LOADER_MAX_CHANNELS),
+        .n_std = config_list(c, "data.std", std, LOADER_MAX_CHANNELS),
+        .classes = config_int(c, "data.classes", 0),
+        .seed = (uint64_t)seed,
+        .threads = threads < 1                     ? 1
+                   : threads > LOADER_THREADS_MOST ? LOADER_THREADS_MOST
+                                                   : threads,
+        .image = executor_port(x->executor, graph, "image")->type,
+        .label = executor_port(x->executor, graph, "label")->type,
+    };
+    if (!o.kind) {
+        status_fail(s,
+                    "%s was compiled without a data set: its train section "
+                    "has no `data`",
+                    x->plan->model);
+        return NULL;
+    }
+    return loader_open(&o, s);
+}

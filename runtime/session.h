@@ -1,0 +1,33 @@
+/* session.h: what every command opens: settings, executor, loaders. */
+#ifndef TGC_SESSION_H
+#define TGC_SESSION_H
+
+#include "config.h"
+#include "executor.h"
+#include "loader.h"
+#include "options.h"
+
+typedef struct Session {
+    const Plan *plan;
+    const Options *options;
+    Config config;
+    Executor *executor; /* NULL until session_executor */
+} Session;
+
+/* Settings, with what the command line changes. */
+bool session_open(Session *x, const Plan *plan, const Options *o, Status *s);
+bool session_executor(Session *x, Status *s);
+void session_close(Session *x);
+
+/* How many threads compute. */
+int session_threads(const Session *x);
+
+/* The graph's number; it must exist and have inputs image and label. */
+bool session_graph(const Session *x, const char *name, int *graph, Status *s);
+/* A loader of the training or test split for batches of this graph. */
+Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
+                       Status *s);
+/* The input slots of a graph. */
+LoaderSlots session_slots(const Session *x, int graph);
+
+#endif

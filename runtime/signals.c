@@ -1,0 +1,68 @@
+/* signals.c: see signals.h. */
+#include "signals.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct Signals {
+    pthread_t thread;
+    sigset_t set, before;
+    atomic_int pending, closing;
+};
+
+static void *signals_wait(void *argument)
+{
+    Signals *x = argument;
+    for (;;) {
+        int number;
+        if (sigwait(&x->set, &number) || atomic_load(&x->closing))
+            return NULL;
+        if (number == SIGUSR1) /* only signals_close sends it */
+            continue;
+        if (atomic_load(&x->pending))
+            _exit(128 + number);
+        atomic_store(&x->pending, number);
+    }
+}
+
+Signals *signals_open(Status *s)
+{
+    Signals *x = calloc(1, sizeof *x);
+    if (!x) {
+        status_fail(s, "no memory");
+        return NULL;
+    }
+    sigemptyset(&x->set);
+    sigaddset(&x->set, SIGINT);
+    sigaddset(&x->set, SIGTERM);
+    sigaddset(&x->set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &x->set, &x->before);
+    int code = pthread_create(&x->thread, NULL, signals_wait, x);
+    if (code) {
+        errno = code;
+        status_errno(s, "start", "a thread that waits for signals", NULL);
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+int signals_pending(const Signals *x)
+{
+    return atomic_load(&((Signals *)x)->pending);
+}
+
+void signals_close(Signals *x)
+{
+    if (!x)
+        return;
+    atomic_store(&x->closing, 1);
+    pthread_kill(x->thread, SIGUSR1);
+    pthread_join(x->thread, NULL);
+    pthread_sigmask(SIG_SETMASK, &x->before, NULL);
+    free(x);
+}
