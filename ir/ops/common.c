@@ -90,40 +90,33 @@ bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
 
 /* ---- attributes ---------------------------------------------------------- */
 
-const int64_t *infer_ints(const Infer *f, const char *attr, int count,
-                          int64_t low, int64_t high)
+bool infer_ints(const Infer *f, const char *attr, int count, int64_t low,
+                int64_t high, const int64_t **v)
 {
     int n;
-    const int64_t *v = node_ints(f->node, attr, &n);
-    if (n != count) {
-        infer_fail(f, "%s needs %d number%s, not %d (operand %s)", attr, count,
-                   count == 1 ? "" : "s", n,
-                   f->node->n_in ? type_text(f->in[0]).s : "none");
-        return NULL;
-    }
+    *v = node_ints(f->node, attr, &n);
+    if (n != count)
+        return infer_fail(f, "%s needs %d number%s, not %d", attr, count,
+                          count == 1 ? "" : "s", n);
     for (int i = 0; i < n; i++)
-        if (v[i] < low || v[i] > high) {
-            infer_fail(f, "%s is %" PRId64 ", %s is %" PRId64, attr, v[i],
-                       v[i] < low ? "the least" : "the most",
-                       v[i] < low ? low : high);
-            return NULL;
-        }
-    return v;
+        if ((*v)[i] < low || (*v)[i] > high)
+            return infer_fail(f, "%s is %" PRId64 ", %s is %" PRId64, attr,
+                              (*v)[i], (*v)[i] < low ? "the least" : "the most",
+                              (*v)[i] < low ? low : high);
+    return true;
 }
 
-const int64_t *infer_axes(const Infer *f, const char *attr, int rank,
-                          int *count)
+bool infer_axes(const Infer *f, const char *attr, int rank, const int64_t **v,
+                int *count)
 {
-    const int64_t *v = node_ints(f->node, attr, count);
+    const int64_t *axes = *v = node_ints(f->node, attr, count);
     for (int i = 0; i < *count; i++)
-        if (v[i] < 0 || v[i] >= rank || (i && v[i] <= v[i - 1])) {
-            infer_fail(f,
-                       "%s must be increasing dimensions below %d (%" PRId64
-                       " is not)",
-                       attr, rank, v[i]);
-            return NULL;
-        }
-    return v;
+        if (axes[i] < 0 || axes[i] >= rank || (i && axes[i] <= axes[i - 1]))
+            return infer_fail(f,
+                              "%s must be increasing dimensions below %d "
+                              "(%" PRId64 " is not)",
+                              attr, rank, axes[i]);
+    return true;
 }
 
 int infer_axis(const Infer *f, const char *attr, int rank)
@@ -162,20 +155,6 @@ ViewMap view_map(const Node *n, const Type *in)
         map.div[d] = 1;
     n->op->map(n, in, &map);
     return map;
-}
-
-/* ---- sliding windows ------------------------------------------------------
- */
-
-int64_t slide_count(int64_t extent, const Slide *s)
-{
-    int64_t reach, room;
-    if (__builtin_mul_overflow(s->size - 1, s->dilation, &reach) ||
-        __builtin_add_overflow(reach, 1, &reach) ||
-        __builtin_add_overflow(extent, s->pad_low, &room) ||
-        __builtin_add_overflow(room, s->pad_high, &room) || room < reach)
-        return 0;
-    return (room - reach) / s->stride + 1;
 }
 
 /* ---- costs ----------------------------------------------------------------

@@ -30,32 +30,16 @@ bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
 
 /* ---- attributes ---------------------------------------------------------- */
 
-/* Exactly `count` integers, each from low to high; NULL with a message where
- * they are not. */
-const int64_t *infer_ints(const Infer *f, const char *attr, int count,
-                          int64_t low, int64_t high);
-/* As many dimensions as there are, increasing and below rank. */
-const int64_t *infer_axes(const Infer *f, const char *attr, int rank,
-                          int *count);
+/* Exactly `count` integers, each from low to high. */
+bool infer_ints(const Infer *f, const char *attr, int count, int64_t low,
+                int64_t high, const int64_t **v);
+/* Dimensions below rank, increasing. */
+bool infer_axes(const Infer *f, const char *attr, int rank, const int64_t **v,
+                int *count);
 /* One dimension below rank; -1 with a message. */
 int infer_axis(const Infer *f, const char *attr, int rank);
 /* A type out of attributes dtype and shape. */
 bool infer_declared(const Infer *f, Type *t);
-
-enum { MAX_SIZE_BITS = 40 };
-#define MAX_EXTENT (INT64_C(1) << MAX_SIZE_BITS) /* of strides and paddings */
-
-/* ---- sliding windows ------------------------------------------------------
- */
-
-/* Along one dimension; windows of convolutions, pools and views. */
-typedef struct Slide {
-    int64_t size, stride, dilation, pad_low, pad_high;
-} Slide;
-
-/* How many windows there are over `extent` elements; 0: none, or too many to
- * count.  floor((extent + pads - reach) / stride) + 1. */
-int64_t slide_count(int64_t extent, const Slide *s);
 
 /* ---- building -------------------------------------------------------------
  */

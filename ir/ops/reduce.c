@@ -6,8 +6,8 @@ static bool infer_reduce(const Infer *f)
 {
     const Type *x = f->in[0];
     int n, kept[MAX_RANK], rank = 0, next = 0;
-    const int64_t *axes = infer_axes(f, "axes", x->rank, &n);
-    if (!axes && n)
+    const int64_t *axes;
+    if (!infer_axes(f, "axes", x->rank, &axes, &n))
         return false;
     if (x->dtype == DT_BOOL)
         return infer_fail(f, "takes numbers, not %s", type_text(x).s);

@@ -24,8 +24,8 @@ static bool infer_broadcast(const Infer *f)
     if (rank > MAX_RANK)
         return infer_fail(f, "%d dimensions, at most %d are possible", rank,
                           MAX_RANK);
-    const int64_t *dims = infer_axes(f, "dims", rank, &n);
-    if (!dims && n)
+    const int64_t *dims;
+    if (!infer_axes(f, "dims", rank, &dims, &n))
         return false;
     if (n != x->rank)
         return infer_fail(f, "dims names %d dimensions, the operand has %d: %s",
@@ -92,8 +92,8 @@ const OpDesc op_broadcast = {
 static bool infer_transpose(const Infer *f)
 {
     const Type *x = f->in[0];
-    const int64_t *order = infer_ints(f, "order", x->rank, 0, x->rank - 1);
-    if (!order && x->rank)
+    const int64_t *order;
+    if (!infer_ints(f, "order", x->rank, 0, x->rank - 1, &order))
         return false;
     int from[MAX_RANK];
     int64_t dim[MAX_RANK];
@@ -156,12 +156,10 @@ const OpDesc op_transpose = {
 static bool infer_slice(const Infer *f)
 {
     const Type *x = f->in[0];
-    const int64_t *start = infer_ints(f, "start", x->rank, 0, INT64_MAX);
-    const int64_t *stop =
-        start || !x->rank ? infer_ints(f, "stop", x->rank, 0, INT64_MAX) : NULL;
-    const int64_t *step =
-        stop || !x->rank ? infer_ints(f, "step", x->rank, 1, INT64_MAX) : NULL;
-    if (f->error->text[0])
+    const int64_t *start, *stop, *step;
+    if (!infer_ints(f, "start", x->rank, 0, INT64_MAX, &start) ||
+        !infer_ints(f, "stop", x->rank, 0, INT64_MAX, &stop) ||
+        !infer_ints(f, "step", x->rank, 1, INT64_MAX, &step))
         return false;
     f->out[0] = *x;
     for (int d = 0; d < x->rank; d++) {
@@ -230,12 +228,10 @@ const OpDesc op_slice = {
 static bool infer_pad(const Infer *f)
 {
     const Type *x = f->in[0];
-    const int64_t *low = infer_ints(f, "low", x->rank, 0, INT64_MAX);
-    const int64_t *high =
-        low || !x->rank ? infer_ints(f, "high", x->rank, 0, INT64_MAX) : NULL;
-    const int64_t *step =
-        high || !x->rank ? infer_ints(f, "step", x->rank, 1, INT64_MAX) : NULL;
-    if (f->error->text[0])
+    const int64_t *low, *high, *step;
+    if (!infer_ints(f, "low", x->rank, 0, INT64_MAX, &low) ||
+        !infer_ints(f, "high", x->rank, 0, INT64_MAX, &high) ||
+        !infer_ints(f, "step", x->rank, 1, INT64_MAX, &step))
         return false;
     f->out[0] = *x;
     for (int d = 0; d < x->rank; d++) {
@@ -311,11 +307,11 @@ static bool infer_pick(const Infer *f)
 {
     const Type *x = f->in[0];
     int n, kept[MAX_RANK], rank = 0, next = 0;
-    const int64_t *axes = infer_axes(f, "axes", x->rank, &n);
-    if (!axes && n)
+    const int64_t *axes;
+    if (!infer_axes(f, "axes", x->rank, &axes, &n))
         return false;
-    const int64_t *at = infer_ints(f, "at", n, 0, INT64_MAX);
-    if (!at && n)
+    const int64_t *at;
+    if (!infer_ints(f, "at", n, 0, INT64_MAX, &at))
         return false;
     int64_t dim[MAX_RANK];
     for (int d = 0; d < x->rank; d++) {
