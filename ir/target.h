@@ -7,7 +7,9 @@
 
 #include "op.h"
 
-typedef struct Target {
+typedef struct Target Target;
+
+struct Target {
     const char *name; /* "cpu" */
 
     /* The layout wanted for results of this node (and for an input or state
@@ -30,6 +32,6 @@ typedef struct Target {
                   int n_axes);
 
     void *self; /* the target's own */
-} Target;
+};
 
 #endif

@@ -37,6 +37,7 @@ typedef struct Pass {
 extern const Pass *const pass_table[];    /* NULL-ended: all there are */
 extern const char *const pass_pipeline[]; /* NULL-ended: names, in order */
 const Pass *pass_named(const char *name);
+void passes_print_markdown(FILE *out); /* docs/passes.md */
 
 typedef struct PassOptions {
     const char *print_after;  /* pass name, "all", "changed" or NULL */

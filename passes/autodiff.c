@@ -1,0 +1,259 @@
+/* autodiff.c: adds to a graph that computes "loss" the gradient with respect to
+ * every trained parameter, and what the optimizer does with it.
+ *
+ * Reverse mode over the list of nodes: a value's gradient is complete when its
+ * node's turn comes, since all its users come later in the list.  Nodes that
+ * lie on no path from a trained parameter to the loss are not visited.
+ * Gradients of several users are added from the last user to the first. */
+#include "passes.h"
+#include "build.h"
+#include "optimizer.h"
+#include <assert.h>
+#include <string.h>
+
+typedef struct Autodiff {
+    Graph *g;
+    PassContext *c;
+    uint32_t n;      /* nodes of the forward pass: 1 .. n - 1 */
+    bool *wanted;    /* is there a gradient with respect to it to be found? */
+    Value *gradient; /* of value node * MAX_OUT + out; NO_VALUE: zero so far */
+} Autodiff;
+
+static Value *gradient_of(const Autodiff *a, Value v)
+{
+    return &a->gradient[(size_t)v.node * MAX_OUT + v.out];
+}
+
+/* ---- what lies between the parameters and the loss ---------------------- */
+
+static const State *trained(const Graph *g, uint32_t id)
+{
+    const Node *n = &g->node[id];
+    if (!node_has(n, T_SOURCE) || strcmp(n->op->name, "state"))
+        return NULL;
+    int i = module_state(g->module, node_string(n, "name"));
+    const State *s = i < 0 ? NULL : &g->module->state[i];
+    return s && s->role == STATE_PARAM && !s->frozen ? s : NULL;
+}
+
+static void find_wanted(Autodiff *a, Value loss)
+{
+    const Graph *g = a->g;
+    a->wanted = arena_array(g->arena, a->n, sizeof *a->wanted);
+    bool *leads = arena_array(g->arena, a->n, sizeof *leads);
+    leads[loss.node] = true;
+    for (uint32_t id = loss.node; id > 0; id--)
+        for (uint32_t i = 0; leads[id] && i < g->node[id].n_in; i++)
+            leads[g->node[id].in[i].node] = true;
+    for (uint32_t id = 1; id < a->n; id++) {
+        const Node *n = &g->node[id];
+        a->wanted[id] = trained(g, id) != NULL;
+        for (uint32_t i = 0; i < n->n_in; i++)
+            a->wanted[id] |= a->wanted[n->in[i].node];
+        a->wanted[id] &= leads[id];
+    }
+}
+
+/* ---- backwards ---------------------------------------------------------- */
+
+static void set_place(Graph *g, uint32_t id)
+{
+    const char *name = g->node[id].name;
+    g->loc = g->node[id].loc;
+    g->hint = name ? arena_printf(g->arena, "d.%s", name) : NULL;
+}
+
+static void accumulate(Autodiff *a, Value v, Value more)
+{
+    Value *sum = gradient_of(a, v);
+    if (!a->wanted[v.node] || !more.node)
+        return;
+    assert(type_same_shape(graph_type(a->g, v), graph_type(a->g, more)) &&
+           graph_type(a->g, v)->dtype == graph_type(a->g, more)->dtype &&
+           "a gradient has the type of what it is the gradient of");
+    *sum = sum->node ? ir_add(a->g, *sum, more) : more;
+}
+
+static bool differentiate(Autodiff *a, uint32_t id)
+{
+    Graph *g = a->g;
+    const Node *n = &g->node[id];
+    Value dout[MAX_OUT];
+    bool any = false;
+    for (unsigned i = 0; i < n->n_out; i++) {
+        dout[i] = *gradient_of(a, node_value(id, i));
+        any |= dout[i].node != 0;
+    }
+    if (!any || n->n_in == 0)
+        return true;
+    if (!n->op->grad)
+        return pass_fail(a->c, n->loc,
+                         "%s has no gradient, and a trained parameter reaches "
+                         "the loss through it",
+                         n->op->name);
+    set_place(g, id);
+    uint32_t n_in = n->n_in;
+    Value *in = n->in; /* stays where it is when the list of nodes moves */
+    Value *din = arena_array(g->arena, n_in, sizeof *din);
+    n->op->grad(g, id, dout, din);
+    for (uint32_t i = 0; i < n_in; i++)
+        accumulate(a, in[i], din[i]);
+    return true;
+}
+
+static uint32_t find_root(const Graph *g, const char *op, const char *name)
+{
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        if (!strcmp(g->node[id].op->name, op) &&
+            !strcmp(node_string(&g->node[id], "name"), name))
+            return id;
+    return 0;
+}
+
+static bool find_loss(Autodiff *a, Value *loss)
+{
+    uint32_t id = find_root(a->g, "output", "loss");
+    if (!id)
+        return pass_fail(a->c, 0, "graph %s has no output \"loss\"",
+                         a->g->name);
+    *loss = a->g->node[id].in[0];
+    const Type *t = graph_type(a->g, *loss);
+    if (t->rank || !dtype_is_float(t->dtype))
+        return pass_fail(a->c, a->g->node[id].loc,
+                         "the loss is not one floating point number");
+    return true;
+}
+
+/* ---- the optimizer ------------------------------------------------------ */
+
+static Value learning_rate(Graph *g)
+{
+    uint32_t id = find_root(g, "input", "lr");
+    g->loc = 0;
+    g->hint = "lr";
+    Type scalar = type_scalar(DT_F32);
+    return id ? node_value(id, 0) : ir_input(g, "lr", &scalar);
+}
+
+/* Several nodes may read a parameter: the first one's gradient becomes the sum
+ * of all.  first[s] is that of state s; 0: not read. */
+static uint32_t *gather_reads(Autodiff *a)
+{
+    Graph *g = a->g;
+    const Module *m = g->module;
+    uint32_t *first = arena_array(g->arena, m->n_states, sizeof *first);
+    for (uint32_t id = 1; id < a->n; id++) {
+        const State *s = trained(g, id);
+        if (!s)
+            continue;
+        uint32_t *at = &first[s - m->state];
+        if (!*at) {
+            *at = id;
+            continue;
+        }
+        a->wanted[*at] = true;
+        set_place(g, *at);
+        accumulate(a, node_value(*at, 0), *gradient_of(a, node_value(id, 0)));
+    }
+    return first;
+}
+
+static bool add_step(Autodiff *a, const Optimizer *o, uint32_t id, Value lr)
+{
+    Graph *g = a->g;
+    State param = *trained(g, id); /* the table moves when slots are added */
+    Value w = node_value(id, 0), d = *gradient_of(a, w);
+    if (!d.node)
+        return pass_fail(a->c, param.loc ? param.loc : g->node[id].loc,
+                         "parameter %s has no gradient: the loss does not "
+                         "depend on it",
+                         param.name);
+    g->loc = g->node[id].loc;
+    g->hint = param.name;
+    o->step(&(OptimizerStep){g, &param, w, d, lr});
+    return true;
+}
+
+static bool optimize(Autodiff *a)
+{
+    Graph *g = a->g;
+    const char *name = settings_text(&g->module->settings, "optimizer");
+    const Optimizer *o = optimizer_named(name);
+    if (!o)
+        return pass_fail(a->c, 0, "unknown optimizer \"%.60s\"", name);
+    Value lr = learning_rate(g);
+    uint32_t *first = gather_reads(a);
+    bool any = false;
+    for (size_t s = 0, n = g->module->n_states; s < n; s++) {
+        any |= first[s] != 0;
+        if (first[s] && !add_step(a, o, first[s], lr))
+            return false;
+    }
+    return any || pass_fail(a->c, 0,
+                            "there is nothing to train: no parameter is read, "
+                            "or all are frozen");
+}
+
+/* ---- the pass ----------------------------------------------------------- */
+
+static bool autodiff_graph(Graph *g, PassContext *c)
+{
+    Value loss;
+    Autodiff a = {.g = g, .c = c, .n = g->n_nodes};
+    if (!find_loss(&a, &loss))
+        return false;
+    a.gradient = arena_array(g->arena, (size_t)a.n * MAX_OUT, sizeof(Value));
+    find_wanted(&a, loss);
+    set_place(g, loss.node);
+    *gradient_of(&a, loss) = ir_const_like(g, loss, 1);
+    bool ok = true;
+    for (uint32_t id = loss.node; ok && id > 0; id--)
+        if (a.wanted[id])
+            ok = differentiate(&a, id);
+    ok = ok && optimize(&a);
+    g->loc = 0;
+    g->hint = NULL;
+    return ok;
+}
+
+/* The graphs that are a step of training. */
+static bool is_step(const Graph *g)
+{
+    return !strcmp(g->name, "train") || !strcmp(g->name, "train_tail");
+}
+
+static bool updates_parameter(const Graph *g)
+{
+    for (uint32_t id = 1; id < g->n_nodes; id++) {
+        if (strcmp(g->node[id].op->name, "update"))
+            continue;
+        int s = module_state(g->module, node_string(&g->node[id], "name"));
+        if (s >= 0 && g->module->state[s].role == STATE_PARAM)
+            return true;
+    }
+    return false;
+}
+
+static bool run(Module *m, PassContext *c)
+{
+    for (size_t i = 0; i < m->n_graphs; i++) {
+        Graph *g = m->graph[i];
+        if (!is_step(g))
+            continue;
+        if (updates_parameter(g))
+            return pass_fail(c, 0, "graph %s trains its parameters already",
+                             g->name);
+        if (!autodiff_graph(g, c))
+            return false;
+    }
+    return true;
+}
+
+const Pass pass_autodiff = {
+    .name = "autodiff",
+    .doc = "adds the backward pass and the optimizer to a graph that computes "
+           "a loss",
+    .adds = F_GRAD,
+    .breaks = F_PLAIN | F_LAID_OUT | F_FUSED | F_ORDERED,
+    .run = run,
+};

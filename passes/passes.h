@@ -1,0 +1,34 @@
+/* passes.h: what the files of the passes share and nobody else sees. */
+#ifndef TGC_PASSES_H
+#define TGC_PASSES_H
+
+#include "op.h"
+#include "pass.h"
+
+/* One line a pass; table.c has the order in which they run. */
+#define PASS(name) extern const Pass pass_##name;
+PASS(fold)
+PASS(autodiff)
+PASS(cse)
+PASS(dce)
+PASS(layout)
+PASS(expand)
+#undef PASS
+
+/* For passes that take one graph at a time: rewrite returns the graph's
+ * successor, or the graph itself where it only appended, or NULL with c->error
+ * set. */
+typedef Graph *GraphRewrite(Graph *g, PassContext *c);
+bool passes_each_graph(Module *m, PassContext *c, GraphRewrite *rewrite);
+
+/* A user's mistake, found at loc.  Returns false. */
+bool pass_fail(PassContext *c, Loc loc, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Is the node for the generic kernel (op.h)? */
+bool node_is_generic(const Node *n);
+
+/* "grad, plain" */
+void facts_print(uint32_t facts, FILE *out);
+
+#endif
