@@ -98,8 +98,7 @@ static void bench_print(const Bench *b)
                1e3 * median, n, 1e3 * b->seconds[0], images, first);
 }
 
-/* ---- by kernel
- * ---------------------------------------------------------------- */
+/* ---- by kernel ----------------------------------------------------------- */
 
 typedef struct KernelTime {
     const char *name;
@@ -159,8 +158,7 @@ static bool bench_profile(const Bench *b, Status *s)
     return done;
 }
 
-/* ---- the command
- * ----------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------- */
 
 static bool bench_run(Bench *b, Status *s)
 {

@@ -56,7 +56,7 @@ static const PlanStep *bad_step(Executor *e, const ExecutorGraph *x,
                                 uint32_t slot)
 {
     for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        executor_step(e, x, i, slot, 0, 1);
+        executor_parts(e, x, i, slot, 0, 0, x->work[i].parts);
         if (!step_finite(x, i, slot))
             return &x->graph->steps[i];
         if ((int32_t)i == x->graph->loss_step)

@@ -28,8 +28,7 @@ struct CheckpointWriter {
     char *plain; /* for states that do not lie row-major */
 };
 
-/* ---- what goes into the file
- * --------------------------------------------------- */
+/* ---- what goes into the file --------------------------------------------- */
 
 typedef struct NamedState {
     const char *name;
@@ -126,8 +125,7 @@ static bool writer_header(CheckpointWriter *w)
     return w->header != NULL;
 }
 
-/* ---- the folder
- * --------------------------------------------------------------------- */
+/* ---- the folder ---------------------------------------------------------- */
 
 /* Like mkdir -p. */
 static bool make_folders(const char *folder, Status *s)
@@ -218,9 +216,7 @@ const char *checkpoint_folder(const CheckpointWriter *w)
     return w->folder;
 }
 
-/* ---- saving
- * ---------------------------------------------------------------------------
- */
+/* ---- saving -------------------------------------------------------------- */
 
 static bool states_finite(const CheckpointWriter *w, const Progress *p,
                           Status *s)

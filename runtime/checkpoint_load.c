@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- settings and progress --------------------------------------------------
- */
+/* ---- settings and progress ----------------------------------------------- */
 
 static bool is_checkpoint(const TensorFile *f, const Plan *plan, Status *s)
 {
@@ -87,8 +86,7 @@ bool checkpoint_progress(const TensorFile *f, const Plan *plan, Progress *p,
     return true;
 }
 
-/* ---- what does not fit
- * ------------------------------------------------------- */
+/* ---- what does not fit --------------------------------------------------- */
 
 /* Collects up to a few names of each kind of trouble. */
 typedef struct Trouble {
@@ -282,8 +280,7 @@ static bool match_report(const Matching *m, Status *s)
                        m->plan->model, missing, shape, extra);
 }
 
-/* ---- loading
- * --------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------- */
 
 static bool load_tensor(const TensorFile *f, const Tensor *t, Executor *e,
                         uint32_t state, Status *s)

@@ -35,8 +35,7 @@ static ConfigItem *config_find(const Config *c, const char *key)
     return NULL;
 }
 
-/* ---- changing -------------------------------------------------------------
- */
+/* ---- changing ------------------------------------------------------------ */
 
 static bool config_unknown(const Config *c, const char *key, Status *s)
 {
@@ -135,8 +134,7 @@ bool config_assign(Config *c, const char *assignment, Status *s)
     return config_set(c, key, equals + 1, s);
 }
 
-/* ---- asking
- * ------------------------------------------------------------------ */
+/* ---- asking -------------------------------------------------------------- */
 
 bool config_given(const Config *c, const char *key)
 {

@@ -45,8 +45,7 @@ bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
     return !s->failed;
 }
 
-/* ---- the command ------------------------------------------------------------
- */
+/* ---- the command --------------------------------------------------------- */
 
 static bool eval_load(const Session *x, Status *s)
 {

@@ -1,23 +1,12 @@
 /* executor.c: see executor.h.
  *
- * A run is one OpenMP parallel region.  Every thread walks the same list of
- * steps, takes its share of each step's parts, and waits for the others where
- * the next step may read what they wrote:
- *
- *     step      conv      relu      fc    loss      ...
- *     thread 0  [0..31]   [0..31]   [0]   [0]
- *     thread 1  [32..63]  [32..63]   .     .
- *                       |         |           |      barriers
- *
- * Steps too small to be worth waking anyone run on thread 0; between two of
- * them nobody waits.
+ * Here: memory, checks of the plan, and tables that turn its numbers into
+ * addresses.  run.c walks them.
  */
 #include "executor_private.h"
-#include "clock.h"
 #include "cpu.h"
 #include "format.h"
 #include "types.h"
-#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +19,16 @@ enum { ALIGN = 64, HUGE_PAGE = 2 << 20, PAGE = 4096 };
 /* Below this a step takes less time than two threads need to meet. */
 static const double SERIAL_FLOPS = 2e5, SERIAL_BYTES = 64e3;
 
+/* Pieces that a thread's share of a step is cut into, so that others can take
+ * over from one that the system has stopped. */
+enum { PIECES = 8 };
+
 static size_t round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;
 }
 
-/* ---- memory ------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------- */
 
 static char *memory_take(size_t bytes, Status *s)
 {
@@ -161,8 +154,7 @@ static bool plan_check(const Plan *plan, Status *s)
     return true;
 }
 
-/* ---- tables ----------------------------------------------------------------
- */
+/* ---- tables -------------------------------------------------------------- */
 
 int64_t port_stride(const PlanPort *p)
 {
@@ -208,18 +200,20 @@ static bool step_is_small(const PlanStep *step)
            (step->flops < SERIAL_FLOPS && step->bytes < SERIAL_BYTES);
 }
 
-static bool table_modes(ExecutorGraph *x)
+static bool table_work(ExecutorGraph *x, int threads)
 {
     const PlanGraph *g = x->graph;
-    x->serial = calloc(g->n_steps + 1, 1);
-    x->meet = calloc(g->n_steps + 1, 1);
-    if (!x->serial || !x->meet)
+    x->work = calloc(g->n_steps + 1, sizeof *x->work);
+    x->next = calloc((size_t)g->n_steps * (size_t)threads + 1, sizeof *x->next);
+    if (!x->work || !x->next)
         return false;
-    for (uint32_t i = 0; i < g->n_steps; i++)
-        x->serial[i] = step_is_small(&g->steps[i]);
-    for (uint32_t i = 0; i + 1 < g->n_steps; i++)
-        x->meet[i] =
-            !(x->serial[i] && x->serial[i + 1]) || (int32_t)i == g->loss_step;
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        StepWork *w = &x->work[i];
+        w->parts = g->steps[i].parts;
+        w->shares = step_is_small(&g->steps[i]) ? 1 : threads;
+        w->piece = w->shares == 1 ? w->parts : w->parts / threads / PIECES;
+        w->piece = w->piece > 0 ? w->piece : 1;
+    }
     return true;
 }
 
@@ -261,13 +255,12 @@ static bool table_open(Executor *e, ExecutorGraph *x, const PlanGraph *g,
     x->loss = output_address(e, g, "loss", &x->loss_dtype);
     x->correct = output_address(e, g, "correct", &x->correct_dtype);
     if (!table_pointers(e, x, n_args) || !table_libs(e, x, n_libs) ||
-        !table_modes(x))
+        !table_work(x, e->threads))
         return status_fail(s, "no memory for the tables of graph %s", g->name);
     return true;
 }
 
-/* ---- opening ---------------------------------------------------------------
- */
+/* ---- opening ------------------------------------------------------------- */
 
 static bool executor_start(Executor *e, Status *s)
 {
@@ -276,7 +269,9 @@ static bool executor_start(Executor *e, Status *s)
     if (!plan_check(plan, s) || !cpu_check(plan->march, s))
         return false;
     omp_set_dynamic(0);
-    omp_set_num_threads(e->threads);
+    /* Regions of ours say how many threads they want; what the library starts
+     * by itself, outside of them, must stay on one. */
+    omp_set_num_threads(1);
     e->lib = lib_open(plan->lib, plan->n_libs, e->threads, error, sizeof error);
     if (!e->lib)
         return status_fail(s, "%s", error);
@@ -316,8 +311,8 @@ void executor_close(Executor *e)
     for (uint32_t i = 0; e->graph && i < e->plan->n_graphs; i++) {
         free(e->graph[i].buf);
         free(e->graph[i].lib);
-        free(e->graph[i].serial);
-        free(e->graph[i].meet);
+        free(e->graph[i].work);
+        free(e->graph[i].next);
     }
     free(e->graph);
     lib_close(e->lib);
@@ -328,8 +323,7 @@ void executor_close(Executor *e)
     free(e);
 }
 
-/* ---- asking -----------------------------------------------------------------
- */
+/* ---- asking -------------------------------------------------------------- */
 
 int executor_threads(const Executor *e)
 {
@@ -377,94 +371,4 @@ void executor_set(Executor *e, int graph, const char *name, double value)
     const PlanPort *port = executor_port(e, graph, name);
     if (port)
         dtype_store(port->type.dtype, executor_input(e, graph, port, 0), value);
-}
-
-/* ---- running
- * ------------------------------------------------------------------ */
-
-void executor_step(Executor *e, const ExecutorGraph *x, uint32_t i,
-                   uint32_t slot, int thread, int threads)
-{
-    const PlanStep *step = &x->graph->steps[i];
-    int64_t begin = step->parts * thread / threads;
-    int64_t end = step->parts * (thread + 1) / threads;
-    if (begin == end)
-        return;
-    KernelCall call = {
-        .buf = x->buf + slot * x->n_args + step->arg,
-        .lib = x->lib + step->lib,
-        .scratch = e->scratch + (size_t)thread * e->scratch_each,
-        .thread = thread,
-    };
-    e->plan->kernels[step->kernel].run(&call, begin, end);
-}
-
-static double output_value(const void *address, uint8_t dtype)
-{
-    return address ? dtype_load(dtype, address) : 0;
-}
-
-/* What every thread does in a run. */
-static void graph_walk(Executor *e, const ExecutorGraph *x, uint32_t slot,
-                       int thread, int threads)
-{
-    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        if (!x->serial[i])
-            executor_step(e, x, i, slot, thread, threads);
-        else if (thread == 0)
-            executor_step(e, x, i, slot, 0, 1);
-        if (x->meet[i]) {
-#pragma omp barrier
-        }
-        /* All threads read the same loss, so all leave or none. */
-        if ((int32_t)i == x->graph->loss_step &&
-            !isfinite(output_value(x->loss, x->loss_dtype)))
-            return;
-    }
-}
-
-/* What is neither a state nor an input holds NaN before each run. */
-static void graph_poison(Executor *e, const PlanGraph *g)
-{
-    for (uint32_t i = 0; i < g->n_buffers; i++) {
-        const PlanBuffer *b = &g->buffers[i];
-        if (b->kind != PLAN_STATE && b->kind != PLAN_INPUT)
-            memset(e->arena + b->offset, 0xff, (size_t)b->bytes);
-    }
-    memset(e->scratch, 0xff, e->scratch_size);
-}
-
-bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
-                  Status *s)
-{
-    ExecutorGraph *x = &e->graph[graph];
-    if (e->poison)
-        graph_poison(e, x->graph);
-#pragma omp parallel num_threads(e->threads)
-    graph_walk(e, x, slot, omp_get_thread_num(), omp_get_num_threads());
-    const char *why = lib_failure(e->lib);
-    if (why)
-        return status_fail(s, "%s failed while computing: %s", lib_version(),
-                           why);
-    result->loss = output_value(x->loss, x->loss_dtype);
-    result->correct = (int64_t)output_value(x->correct, x->correct_dtype);
-    result->finite = isfinite(result->loss);
-    return true;
-}
-
-bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
-                      Status *s)
-{
-    ExecutorGraph *x = &e->graph[graph];
-    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        int threads = x->serial[i] ? 1 : e->threads;
-        double began = clock_now();
-#pragma omp parallel num_threads(threads)
-        executor_step(e, x, i, slot, omp_get_thread_num(),
-                      omp_get_num_threads());
-        seconds[i] += clock_now() - began;
-    }
-    const char *why = lib_failure(e->lib);
-    return !why ||
-           status_fail(s, "%s failed while computing: %s", lib_version(), why);
 }

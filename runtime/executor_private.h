@@ -1,8 +1,17 @@
-/* executor_private.h: what executor.c and blame.c share. */
+/* executor_private.h: what executor.c, run.c and blame.c share. */
 #ifndef TGC_EXECUTOR_PRIVATE_H
 #define TGC_EXECUTOR_PRIVATE_H
 
 #include "executor.h"
+#include <stdatomic.h>
+
+/* How a step's parts are handed out in a run; see run.c. */
+typedef struct StepWork {
+    int64_t parts;
+    int64_t piece; /* parts taken at once */
+    int shares;    /* one a thread; 1 where the step is too small to split */
+    _Atomic int64_t done; /* parts computed */
+} StepWork;
 
 /* A graph of the plan with its numbers turned into addresses. */
 typedef struct ExecutorGraph {
@@ -11,8 +20,8 @@ typedef struct ExecutorGraph {
     size_t n_args;
     char **buf; /* [slot * n_args + argument] */
     struct LibCall **lib;
-    uint8_t *serial,
-        *meet; /* for each step: by thread 0 alone; barrier after */
+    StepWork *work;        /* [step] */
+    _Atomic int64_t *next; /* [step * threads + share]: first part not taken */
     const void *loss, *correct; /* outputs, NULL where the graph has none */
     uint8_t loss_dtype, correct_dtype;
 } ExecutorGraph;
@@ -30,8 +39,8 @@ struct Executor {
 /* Bytes from one slot of an input to the next. */
 int64_t port_stride(const PlanPort *p);
 
-/* The share of one thread in one step. */
-void executor_step(Executor *e, const ExecutorGraph *x, uint32_t i,
-                   uint32_t slot, int thread, int threads);
+/* Parts begin .. end-1 of a step. */
+void executor_parts(Executor *e, const ExecutorGraph *x, uint32_t step,
+                    uint32_t slot, int thread, int64_t begin, int64_t end);
 
 #endif

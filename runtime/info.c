@@ -65,8 +65,7 @@ static uint32_t lib_uses(const Plan *plan, uint32_t call)
     return uses;
 }
 
-/* ---- for people ------------------------------------------------------------
- */
+/* ---- for people ---------------------------------------------------------- */
 
 static void print_memory(const Plan *plan, int threads)
 {
@@ -148,8 +147,7 @@ static void info_print(const Session *x)
     print_settings(&x->config);
 }
 
-/* ---- for programs
- * ------------------------------------------------------------- */
+/* ---- for programs -------------------------------------------------------- */
 
 static void json_text(const char *key, const char *text, const char *after)
 {

@@ -52,13 +52,13 @@ static int64_t place_of(const PlanType *t, int64_t e)
     return place;
 }
 
-static void init_state(char *to, const PlanState *t, uint64_t seed)
+static void init_state(char *to, const PlanState *t, uint64_t seed, int threads)
 {
     uint64_t name = rng_hash(t->name);
     int64_t n = type_elements(&t->type), size = dtype_bytes(t->type.dtype);
     bool plain = type_plain(&t->type);
     memset(to, 0, (size_t)t->bytes); /* gaps are part of no value */
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t e = 0; e < n; e++) {
         int64_t place = plain ? e : place_of(&t->type, e);
         dtype_store(t->type.dtype, to + place * size,
@@ -70,5 +70,6 @@ void init_states(Executor *e, uint64_t seed)
 {
     const Plan *plan = executor_plan(e);
     for (uint32_t i = 0; i < plan->n_states; i++)
-        init_state(executor_state(e, i), &plan->states[i], seed);
+        init_state(executor_state(e, i), &plan->states[i], seed,
+                   executor_threads(e));
 }

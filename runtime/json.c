@@ -56,8 +56,7 @@ bool json_count(Json *j, int64_t *value)
     return true;
 }
 
-/* ---- strings ----------------------------------------------------------------
- */
+/* ---- strings ------------------------------------------------------------- */
 
 static bool hex_digits(Json *j, uint32_t *value)
 {

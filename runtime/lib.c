@@ -43,8 +43,7 @@ typedef struct Recipe {
     dnnl_memory_desc_t md[ARGS];
 } Recipe;
 
-/* ---- memory descriptors ----------------------------------------------------
- */
+/* ---- memory descriptors -------------------------------------------------- */
 
 static dnnl_data_type_t lib_dtype(uint8_t dtype)
 {
@@ -110,8 +109,7 @@ static dnnl_status_t matrix_md(const LibDesc *d, int64_t rows, int64_t columns,
                                             stride);
 }
 
-/* ---- primitive descriptors --------------------------------------------------
- */
+/* ---- primitive descriptors ----------------------------------------------- */
 
 /* Scratch memory is ours, a thread's own, taken once at start. */
 static dnnl_status_t pd_create(dnnl_engine_t engine, const_dnnl_op_desc_t op,
@@ -297,8 +295,7 @@ static dnnl_status_t recipe_make(dnnl_engine_t engine, const LibDesc *d,
     return s;
 }
 
-/* ---- checks and messages
- * ----------------------------------------------------- */
+/* ---- checks and messages ------------------------------------------------- */
 
 static const char *lib_kind_name(int kind)
 {
@@ -429,8 +426,7 @@ static dnnl_status_t recipe_for_one(dnnl_engine_t engine, const LibDesc *d,
     return s;
 }
 
-/* ---- the interface
- * ------------------------------------------------------------ */
+/* ---- the interface ------------------------------------------------------- */
 
 const char *lib_version(void)
 {

@@ -92,8 +92,7 @@ enum {
     OPTIONS = sizeof option_table / sizeof *option_table
 };
 
-/* ---- parsing ----------------------------------------------------------------
- */
+/* ---- parsing ------------------------------------------------------------- */
 
 static const OptionSpec *option_named(const char *name, size_t length)
 {
@@ -216,8 +215,7 @@ bool options_parse(Options *o, int argc, char **argv, Status *s)
     return true;
 }
 
-/* ---- help
- * ------------------------------------------------------------------------ */
+/* ---- help ---------------------------------------------------------------- */
 
 enum { HELP_COLUMN = 24, HELP_WIDTH = 78 };
 

@@ -30,8 +30,7 @@ void progress_epoch(ProgressBar *p, int64_t epoch)
         p->drawn = clock_now();
 }
 
-/* ---- the line ---------------------------------------------------------------
- */
+/* ---- the line ------------------------------------------------------------ */
 
 static double share(double part, double whole)
 {
@@ -127,8 +126,7 @@ void progress_clear(ProgressBar *p)
     fflush(p->out);
 }
 
-/* ---- the table
- * ---------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static void table_head(ProgressBar *p)
 {

@@ -26,8 +26,7 @@ struct TensorFile {
     const char *current; /* the entry being parsed, for messages */
 };
 
-/* ---- the header's parts
- * -------------------------------------------------------- */
+/* ---- the header's parts -------------------------------------------------- */
 
 /* A string into f->names: unescaped text is never longer than its source, so
  * the room is the header's size and cannot run out. */
@@ -208,8 +207,7 @@ static bool parse_header(TensorFile *f, Json *j)
     return json_expect(j, '}') && json_end(j);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------- */
 
 static int by_place(const void *a, const void *b)
 {
@@ -392,8 +390,7 @@ bool tensors_read(const TensorFile *f, const Tensor *t, void *to, Status *s)
                       s);
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------- */
 
 typedef struct Text {
     char *to;

@@ -46,8 +46,7 @@ typedef struct Train {
     char folder[4096];
 } Train;
 
-/* ---- saving -----------------------------------------------------------------
- */
+/* ---- saving -------------------------------------------------------------- */
 
 static bool train_save_best(Train *t, Status *s)
 {
@@ -62,8 +61,7 @@ static bool train_save(Train *t, Status *s)
     return t->saved;
 }
 
-/* ---- one step
- * ----------------------------------------------------------------- */
+/* ---- one step ------------------------------------------------------------ */
 
 /* Why it went wrong, before the batch's slot is filled again. */
 static bool train_blame(Train *t, const Feed *feed, const LoaderBatch *batch,
@@ -140,8 +138,7 @@ static bool train_step(Train *t, const Feed *feed, const LoaderBatch *batch,
     return true;
 }
 
-/* ---- one epoch
- * ------------------------------------------------------------------ */
+/* ---- one epoch ----------------------------------------------------------- */
 
 static bool train_over(const Train *t)
 {
@@ -212,8 +209,7 @@ static bool train_epoch(Train *t, Status *s)
     return train_epoch_end(t, began, s);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static void train_farewell(Train *t)
 {
@@ -253,8 +249,7 @@ static bool train_loop(Train *t, Status *s)
     return true;
 }
 
-/* ---- opening
- * ----------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------- */
 
 /* The checkpoint's settings come before anything that reads settings. */
 static bool open_resumed(Train *t, Status *s)
@@ -322,11 +317,6 @@ static bool open_batches(Train *t, Status *s)
     t->full = samples / batch;
     t->batches = loader_batches(t->images);
     t->tail.graph = -1;
-    if (t->batches == 0)
-        return status_fail(s,
-                           "the data has %lld training images, fewer than one "
-                           "batch of %lld (compile with a smaller batch)",
-                           (long long)samples, (long long)batch);
     if (t->resumed && t->progress.samples != samples)
         return status_fail(s,
                            "%s was made with %lld training images, these data "

@@ -122,8 +122,7 @@ void type_scatter(const PlanType *t, const void *plain, void *to)
     }
 }
 
-/* ---- elements --------------------------------------------------------------
- */
+/* ---- elements ------------------------------------------------------------ */
 
 /* An exponent of all ones is infinity or not a number. */
 static int64_t first_half(const uint16_t *v, int64_t n, uint16_t exponent)

@@ -1,0 +1,170 @@
+/* run.c: one pass over a graph's steps, by all threads.
+ *
+ * A run is one OpenMP parallel region.  Every thread walks the same list of
+ * steps; a step's parts are cut into a share for each thread, and a share into
+ * a few pieces.  A thread takes the pieces of its own share, then what is left
+ * of the others', and goes on once all parts of the step are done:
+ *
+ *     step      conv                                        relu
+ *     thread 0  0 1 2 3 4 5 6 7, then 14 15 of the other's  0 1 ..
+ *     thread 1  8 9 10, stopped for a while, 11 12 13       8 9 ..
+ *
+ * So nobody waits for a thread, only for work: one that the system stops for a
+ * while (for the loader's threads, for another program) costs its piece, not
+ * the step, and finds the steps that it slept through done.  Which thread
+ * computes a part changes no bit of it.
+ */
+#include "clock.h"
+#include "executor_private.h"
+#include "types.h"
+#include <math.h>
+#include <omp.h>
+#include <sched.h>
+#include <string.h>
+
+/* Turns of the waiting loop before the processor is offered to others: some
+ * 20 microseconds, which is longer than most steps need to end. */
+enum { SPINS = 1000 };
+
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void executor_parts(Executor *e, const ExecutorGraph *x, uint32_t step,
+                    uint32_t slot, int thread, int64_t begin, int64_t end)
+{
+    const PlanStep *p = &x->graph->steps[step];
+    KernelCall call = {
+        .buf = x->buf + slot * x->n_args + p->arg,
+        .lib = x->lib + p->lib,
+        .scratch = e->scratch + (size_t)thread * e->scratch_each,
+        .thread = thread,
+    };
+    e->plan->kernels[p->kernel].run(&call, begin, end);
+}
+
+static int64_t share_begin(const StepWork *w, int share)
+{
+    return w->parts * share / w->shares;
+}
+
+/* Everything that is left of one share, piece by piece. */
+static void share_take(Executor *e, ExecutorGraph *x, uint32_t i, uint32_t slot,
+                       int thread, int share)
+{
+    StepWork *w = &x->work[i];
+    _Atomic int64_t *next = &x->next[(size_t)i * (size_t)e->threads + share];
+    int64_t end = share_begin(w, share + 1);
+    for (;;) {
+        int64_t begin =
+            atomic_fetch_add_explicit(next, w->piece, memory_order_relaxed);
+        if (begin >= end)
+            return;
+        int64_t stop = begin + w->piece < end ? begin + w->piece : end;
+        executor_parts(e, x, i, slot, thread, begin, stop);
+        atomic_fetch_add_explicit(&w->done, stop - begin, memory_order_release);
+    }
+}
+
+/* What was written by others is seen after this. */
+static bool step_done(const StepWork *w)
+{
+    return atomic_load_explicit(&w->done, memory_order_acquire) == w->parts;
+}
+
+static void step_run(Executor *e, ExecutorGraph *x, uint32_t i, uint32_t slot,
+                     int thread)
+{
+    StepWork *w = &x->work[i];
+    for (int k = 0; k < w->shares && !step_done(w); k++)
+        share_take(e, x, i, slot, thread, (thread + k) % w->shares);
+    for (int spins = 0; !step_done(w); spins++) {
+        if (spins < SPINS)
+            spin_pause();
+        else
+            sched_yield();
+    }
+}
+
+static double output_value(const void *address, uint8_t dtype)
+{
+    return address ? dtype_load(dtype, address) : 0;
+}
+
+/* What every thread does in a run. */
+static void graph_walk(Executor *e, ExecutorGraph *x, uint32_t slot, int thread)
+{
+    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
+        step_run(e, x, i, slot, thread);
+        /* All threads read the same loss, so all leave or none. */
+        if ((int32_t)i == x->graph->loss_step &&
+            !isfinite(output_value(x->loss, x->loss_dtype)))
+            return;
+    }
+}
+
+static void work_reset(ExecutorGraph *x, int threads)
+{
+    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
+        StepWork *w = &x->work[i];
+        atomic_store_explicit(&w->done, 0, memory_order_relaxed);
+        for (int share = 0; share < w->shares; share++)
+            atomic_store_explicit(&x->next[(size_t)i * (size_t)threads + share],
+                                  share_begin(w, share), memory_order_relaxed);
+    }
+}
+
+/* What is neither a state nor an input holds NaN before each run. */
+static void graph_poison(Executor *e, const PlanGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_buffers; i++) {
+        const PlanBuffer *b = &g->buffers[i];
+        if (b->kind != PLAN_STATE && b->kind != PLAN_INPUT)
+            memset(e->arena + b->offset, 0xff, (size_t)b->bytes);
+    }
+    memset(e->scratch, 0xff, e->scratch_size);
+}
+
+static bool run_failed(const Executor *e, Status *s)
+{
+    const char *why = lib_failure(e->lib);
+    if (why)
+        status_fail(s, "%s failed while computing: %s", lib_version(), why);
+    return why != NULL;
+}
+
+bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
+                  Status *s)
+{
+    ExecutorGraph *x = &e->graph[graph];
+    if (e->poison)
+        graph_poison(e, x->graph);
+    work_reset(x, e->threads);
+#pragma omp parallel num_threads(e->threads)
+    graph_walk(e, x, slot, omp_get_thread_num());
+    if (run_failed(e, s))
+        return false;
+    result->loss = output_value(x->loss, x->loss_dtype);
+    result->correct = (int64_t)output_value(x->correct, x->correct_dtype);
+    result->finite = isfinite(result->loss);
+    return true;
+}
+
+bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
+                      Status *s)
+{
+    ExecutorGraph *x = &e->graph[graph];
+    work_reset(x, e->threads);
+    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
+        double began = clock_now();
+#pragma omp parallel num_threads(x->work[i].shares)
+        step_run(e, x, i, slot, omp_get_thread_num());
+        seconds[i] += clock_now() - began;
+    }
+    return !run_failed(e, s);
+}
