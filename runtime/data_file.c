@@ -145,10 +145,8 @@ static bool fail_corrupt(const DataFile *f, Status *s)
     if (code == Z_ERRNO)
         return status_errno(s, "read", f->path, NULL);
     const char *colon = strstr(text, ": ");
-    return status_fail(s,
-                       "%s is corrupt: %s after %lld unpacked bytes; get the "
-                       "file again",
-                       f->path, colon ? colon + 2 : text, (long long)f->at);
+    return status_fail(s, "%s is corrupt: %s; get the file again", f->path,
+                       colon ? colon + 2 : text);
 }
 
 static bool ends_early(const DataFile *f)

@@ -39,6 +39,7 @@ bool data_file_open(DataFile *f, const char *folder, const char *const *names,
  * be.  For gzip that is certain only after data_file_end. */
 bool data_file_expect(DataFile *f, int64_t bytes, const char *what, Status *s);
 bool data_file_read(DataFile *f, void *to, int64_t bytes, Status *s);
+/* What follows the end of the gzip data is ignored, as gzip does. */
 bool data_file_end(DataFile *f, Status *s);
 void data_file_close(DataFile *f); /* at any time, twice too */
 
