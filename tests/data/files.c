@@ -31,7 +31,7 @@ char *folder_make(void)
 {
     const char *above = getenv("TMPDIR");
     char name[PATH_MAX];
-    path_of(name, above ? above : "/tmp", "tgc-data-XXXXXX");
+    path_of(name, above ? above : P_tmpdir, "tgc-data-XXXXXX");
     require(mkdtemp(name), name);
     return strdup(name);
 }
@@ -111,7 +111,8 @@ void idx_write(const char *folder, const char *name, int rank,
     for (int i = 0; i < rank; i++)
         for (int j = 0; j < 4; j++)
             all[4 + 4 * i + j] = (uint8_t)(dim[i] >> (24 - 8 * j));
-    memcpy(all + head, data, size);
+    if (size)
+        memcpy(all + head, data, size);
     file_write(folder, name, all, head + size, gzip);
     free(all);
 }

@@ -36,20 +36,21 @@ static void read_set(const char *folder)
     Status s = {0};
     bool good = data_read(&set, "idx", &r, &s);
     require(good != s.failed, "a failure without a sentence, or with no need");
-    unsigned sum = 0;
+    volatile uint8_t seen = 0; /* all the pixels are there */
     for (int64_t i = 0; good && i < set.n; i++)
         require(set.labels[i] >= 0 && set.labels[i] < CLASSES,
                 "a label out of range");
     for (int64_t i = 0; good && i < set.n * C * H * W; i++)
-        sum += set.pixels[i]; /* all of it is there */
-    require(sum <= UINT_MAX, "never");
+        seen = set.pixels[i];
+    (void)seen;
     if (good)
         data_free(&set);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char folder[] = "/tmp/fuzz-idx-XXXXXX", images[PATH_MAX], labels[PATH_MAX];
+    char folder[] = P_tmpdir "/fuzz-idx-XXXXXX";
+    char images[PATH_MAX], labels[PATH_MAX];
     if (size < 1 || data[0] > size - 1)
         return 0;
     require(mkdtemp(folder), "cannot make a folder");
