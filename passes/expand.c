@@ -125,8 +125,11 @@ static void choose_splits(Expand *e, Node *n, const Value *in)
         i++;
     if (!s || !s[i].name || n->attr[i].i != 0 || n->n_in == 0)
         return;
-    const int64_t *axes = node_ints(n, "axes", &n_axes);
+    int64_t axes[MAX_RANK]; /* such ops reduce each channel, dimension 1 */
     const Type *t = graph_type(e->r.to, in[0]);
+    for (int d = 0; d < t->rank; d++)
+        if (d != 1)
+            axes[n_axes++] = d;
     int count = 0;
     for (; s[count].name; count++)
         ;

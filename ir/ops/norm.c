@@ -59,8 +59,8 @@ static bool infer_eps(const Infer *f)
 static bool infer_splits(const Infer *f)
 {
     int64_t splits = node_int(f->node, "splits");
-    return splits >= 1 ||
-           infer_fail(f, "splits is %" PRId64 ", the least is 1", splits);
+    return splits >= 0 ||
+           infer_fail(f, "splits is %" PRId64 ", the least is 0", splits);
 }
 
 static bool infer_moments(const Infer *f)
@@ -136,6 +136,7 @@ static Cut cut_for(const Type *x, int64_t splits)
 {
     enum { MOST = 4096 }; /* more would only make partial results */
     splits = splits < MOST ? splits : MOST;
+    splits = splits > 1 ? splits : 1;
     Cut c = {.images = 1, .rows = 1};
     if (x->rank < MAX_RANK)
         c.images = largest_divisor(x->dim[0], splits);
@@ -283,8 +284,9 @@ static void grad_moments(Graph *g, uint32_t id, const Value *dout, Value *din)
 
 #define SPLITS_ATTR                                                            \
     {                                                                          \
-        "splits", ATTR_INT, "1",                                               \
-            "parts that a channel's sums are computed in, at most"             \
+        "splits", ATTR_INT, "0",                                               \
+            "parts that a channel's sums are computed in, at most; 0: as the " \
+            "target likes"                                                     \
     }
 
 const OpDesc op_moments = {
