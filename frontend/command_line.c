@@ -1,0 +1,282 @@
+/* command_line.c: see command_line.h. */
+#include "command_line.h"
+#include "nearest.h"
+#include <stddef.h>
+#include <string.h>
+
+typedef struct VerbSpec {
+    Verb verb;
+    const char *name, *arguments, *doc;
+} VerbSpec;
+
+typedef enum OptionKind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_MAYBE, /* --name or --name=value */
+    OPTION_WORDS  /* may be given again */
+} OptionKind;
+
+typedef struct OptionSpec {
+    const char *name, *value; /* value NULL: takes none */
+    int verbs;
+    OptionKind kind;
+    size_t field; /* in CommandLine */
+    const char *doc;
+} OptionSpec;
+
+#define FIELD(name) offsetof(CommandLine, name)
+
+/* clang-format off */
+static const VerbSpec verb_table[] = {
+    {VERB_COMPILE, "compile", "FILE.net -o PROGRAM",
+     "compile a model to a program that trains it"},
+    {VERB_DUMP, "dump", "FILE.net [--after PASS]",
+     "print the graphs as text that reads back"},
+    {VERB_OPT, "opt", "FILE.ir --passes=A,B",
+     "run passes on the text of a graph"},
+    {VERB_FMT, "fmt", "FILE.net",
+     "print a model file in the one layout, comments kept"},
+    {VERB_OPS, "ops", "[--markdown]", "list the operators"},
+    {VERB_PASSES, "passes", "[--markdown]", "list the passes"},
+};
+
+enum {
+    BUILDS = VERB_COMPILE | VERB_DUMP,
+    RUNS_PASSES = BUILDS | VERB_OPT,
+    ALL = RUNS_PASSES | VERB_FMT | VERB_OPS | VERB_PASSES
+};
+
+static const OptionSpec option_table[] = {
+    {"-o", "FILE", RUNS_PASSES | VERB_FMT, OPTION_TEXT, FIELD(output),
+     "write to this file (compile: the program)"},
+    {"-D", "NAME=VALUE", BUILDS, OPTION_WORDS, FIELD(define),
+     "give a parameter of the model a value: -D depth=56"},
+    {"--set", "KEY=VALUE", BUILDS, OPTION_WORDS, FIELD(set),
+     "change a setting: --set batch=64, --set optimizer.lr=0.05"},
+    {"--target", "NAME", RUNS_PASSES, OPTION_TEXT, FIELD(target),
+     "what to compile for: cpu (the default)"},
+    {"--march", "CPU", BUILDS, OPTION_TEXT, FIELD(march),
+     "instruction set, as the C compiler's -march; default: this machine's"},
+    {"--emit", "KIND", VERB_COMPILE, OPTION_TEXT, FIELD(emit),
+     "print ast, ir, c or plan instead of making a program"},
+    {"--after", "PASS", VERB_DUMP, OPTION_TEXT, FIELD(after),
+     "print the graphs as this pass leaves them (default: as they are built)"},
+    {"--passes", "A,B", VERB_OPT, OPTION_TEXT, FIELD(passes),
+     "passes to run, in this order; `tgc passes` lists them"},
+    {"--print-after", "PASS", RUNS_PASSES, OPTION_TEXT, FIELD(print_after),
+     "print the graphs after this pass, after all, or after each that changed "
+     "them (all, changed), to standard error"},
+    {"--time-passes", NULL, RUNS_PASSES, OPTION_FLAG, FIELD(time_passes),
+     "say how long each pass took"},
+    {"--save-temps", "DIR", VERB_COMPILE, OPTION_MAYBE, FIELD(save_temps),
+     "keep the generated sources (--save-temps=DIR; default: PROGRAM.temps)"},
+    {"-v", NULL, RUNS_PASSES, OPTION_FLAG, FIELD(verbose),
+     "say what is run and how long it takes"},
+    {"--markdown", NULL, VERB_OPS | VERB_PASSES, OPTION_FLAG, FIELD(markdown),
+     "print the page of the manual"},
+    {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), "print this"},
+};
+/* clang-format on */
+
+enum {
+    VERBS = sizeof verb_table / sizeof *verb_table,
+    OPTIONS = sizeof option_table / sizeof *option_table
+};
+
+/* ---- parsing ------------------------------------------------------------ */
+
+static const VerbSpec *verb_spec(int verb)
+{
+    for (int i = 0; i < VERBS; i++)
+        if ((int)verb_table[i].verb == verb)
+            return &verb_table[i];
+    return NULL;
+}
+
+static bool verb_parse(CommandLine *c, const char *word, FILE *messages)
+{
+    Nearest near = nearest_of(word);
+    for (int i = 0; i < VERBS; i++) {
+        if (!strcmp(verb_table[i].name, word)) {
+            c->verb = verb_table[i].verb;
+            return true;
+        }
+        nearest_try(&near, verb_table[i].name);
+    }
+    const char *best = nearest_name(&near);
+    fprintf(messages, "tgc: there is no command %s (%s%s%s)\n", word,
+            best ? "did you mean " : "tgc --help lists them", best ? best : "",
+            best ? "?" : "");
+    return false;
+}
+
+/* "--set=x" and "--set x", "-Dx=1" and "-D x=1": finds the option and where
+ * its value begins, NULL where that is the next word. */
+static const OptionSpec *option_match(const CommandLine *c, const char *word,
+                                      const char **value)
+{
+    *value = NULL;
+    for (int i = 0; i < OPTIONS; i++) {
+        const OptionSpec *o = &option_table[i];
+        size_t n = strlen(o->name);
+        if (!(o->verbs & (int)c->verb) || strncmp(word, o->name, n))
+            continue;
+        if (!word[n])
+            return o;
+        bool is_long = o->name[1] == '-';
+        if (!is_long && !o->value)
+            continue;
+        if (is_long && word[n] != '=')
+            continue;
+        *value = word + n + is_long;
+        return o;
+    }
+    return NULL;
+}
+
+static bool option_unknown(const CommandLine *c, const char *word,
+                           FILE *messages)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    Nearest near = nearest_of(name);
+    for (int i = 0; i < OPTIONS; i++)
+        if (option_table[i].verbs & (int)c->verb)
+            nearest_try(&near, option_table[i].name);
+    const char *best = nearest_name(&near), *verb = verb_spec(c->verb)->name;
+    fprintf(messages, "tgc: %s does not take %s (", verb, word);
+    if (best)
+        fprintf(messages, "did you mean %s?)\n", best);
+    else
+        fprintf(messages, "tgc %s --help lists what it takes)\n", verb);
+    return false;
+}
+
+static bool option_store(CommandLine *c, const OptionSpec *o, const char *value,
+                         FILE *messages)
+{
+    void *field = (char *)c + o->field;
+    if (o->kind == OPTION_FLAG) {
+        *(bool *)field = true;
+        return true;
+    }
+    if (o->kind != OPTION_WORDS) {
+        *(const char **)field = value;
+        return true;
+    }
+    Words *words = field;
+    if (words->n == WORDS_MOST) {
+        fprintf(messages, "tgc: more than %d times %s\n", WORDS_MOST, o->name);
+        return false;
+    }
+    words->word[words->n++] = value;
+    return true;
+}
+
+static bool option_parse(CommandLine *c, int argc, char **argv, int *at,
+                         FILE *messages)
+{
+    const char *word = argv[*at], *value;
+    if (!strcmp(word, "-h"))
+        word = "--help";
+    const OptionSpec *o = option_match(c, word, &value);
+    if (!o)
+        return option_unknown(c, word, messages);
+    if (!o->value && value) {
+        fprintf(messages, "tgc: %s takes no value\n", o->name);
+        return false;
+    }
+    if (o->kind == OPTION_MAYBE && !value)
+        value = "";
+    if (o->value && !value) {
+        if (*at + 1 == argc) {
+            fprintf(messages, "tgc: %s needs a value: %s %s\n", o->name,
+                    o->name, o->value);
+            return false;
+        }
+        value = argv[++*at];
+    }
+    return option_store(c, o, value, messages);
+}
+
+static bool word_parse(CommandLine *c, const char *word, FILE *messages)
+{
+    if (c->verb & (VERB_OPS | VERB_PASSES)) {
+        fprintf(messages, "tgc: %s takes no file\n", verb_spec(c->verb)->name);
+        return false;
+    }
+    if (c->input) {
+        fprintf(messages, "tgc: one file at a time: %s or %s?\n", c->input,
+                word);
+        return false;
+    }
+    c->input = word;
+    return true;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b,
+                      const char *c)
+{
+    return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+}
+
+bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages)
+{
+    *c = (CommandLine){.target = "cpu"};
+    if (argc < 2) {
+        fprintf(messages, "tgc: a command is missing (tgc --help lists "
+                          "them)\n");
+        return false;
+    }
+    if (is_one_of(argv[1], "--version", "-V", "version")) {
+        c->version = true;
+        return true;
+    }
+    if (is_one_of(argv[1], "--help", "-h", "help")) {
+        c->help = true;
+        return true;
+    }
+    if (!verb_parse(c, argv[1], messages))
+        return false;
+    for (int i = 2; i < argc; i++)
+        if (argv[i][0] == '-' && argv[i][1]
+                ? !option_parse(c, argc, argv, &i, messages)
+                : !word_parse(c, argv[i], messages))
+            return false;
+    if (c->help || c->input || c->verb & (VERB_OPS | VERB_PASSES))
+        return true;
+    const VerbSpec *v = verb_spec(c->verb);
+    fprintf(messages, "tgc: which file? tgc %s %s\n", v->name, v->arguments);
+    return false;
+}
+
+/* ---- help --------------------------------------------------------------- */
+
+enum { HELP_COLUMN = 24 };
+
+static void help_option(FILE *out, const OptionSpec *o)
+{
+    int used = fprintf(out, "  %s%s%s", o->name, o->value ? " " : "",
+                       o->value ? o->value : "");
+    fprintf(out, "%*s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "",
+            o->doc);
+}
+
+void command_line_help(FILE *out, int verb)
+{
+    const VerbSpec *v = verb_spec(verb);
+    if (v) {
+        fprintf(out, "usage: tgc %s %s\n\n%s\n\n", v->name, v->arguments,
+                v->doc);
+        for (int i = 0; i < OPTIONS; i++)
+            if (option_table[i].verbs & verb)
+                help_option(out, &option_table[i]);
+        return;
+    }
+    fprintf(out, "tgc compiles a neural network's model file into a program "
+                 "that trains it.\n\n");
+    for (int i = 0; i < VERBS; i++)
+        fprintf(out, "  tgc %-7s %-24s %s\n", verb_table[i].name,
+                verb_table[i].arguments, verb_table[i].doc);
+    fprintf(out, "  tgc --version\n\nEach takes --help.\n");
+}

@@ -1,0 +1,41 @@
+/* command_line.h: tgc's command line as a table. */
+#ifndef TGC_COMMAND_LINE_H
+#define TGC_COMMAND_LINE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+typedef enum Verb {
+    VERB_COMPILE = 1 << 0,
+    VERB_DUMP = 1 << 1,
+    VERB_OPT = 1 << 2,
+    VERB_FMT = 1 << 3,
+    VERB_OPS = 1 << 4,
+    VERB_PASSES = 1 << 5
+} Verb;
+
+enum { WORDS_MOST = 256 };
+
+/* Values of an option that may be given several times. */
+typedef struct Words {
+    const char *word[WORDS_MOST];
+    int n;
+} Words;
+
+typedef struct CommandLine {
+    Verb verb;
+    const char *input; /* the file; NULL: none given */
+    bool help, version;
+    bool verbose, time_passes, markdown;
+    const char *output, *target, *march, *emit, *after, *print_after, *passes;
+    const char *save_temps; /* "" where no folder was named; NULL: not asked */
+    Words define, set;
+} CommandLine;
+
+/* False after a message on `messages`. */
+bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages);
+
+/* verb 0: all of them, in short. */
+void command_line_help(FILE *out, int verb);
+
+#endif

@@ -1,0 +1,384 @@
+/* main.c: the tgc command: the whole pipeline, one function an arrow.
+ *
+ *     load ──> module ──> optimize ──> codegen
+ */
+#include "codegen.h"
+#include "command_line.h"
+#include "frontend.h"
+#include "nearest.h"
+#include "op.h"
+#include "opdoc.h"
+#include "pass.h"
+#include "text.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096, FILE_MOST = 1 << 30 };
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "tgc: %s\n", what);
+    return 1;
+}
+
+static int fail_file(const char *call, const char *path)
+{
+    fprintf(stderr, "tgc: cannot %s %s: %s\n", call, path, strerror(errno));
+    return 1;
+}
+
+/* ---- files --------------------------------------------------------------- */
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), k = strlen(suffix);
+    return n >= k && !strcmp(path + n - k, suffix);
+}
+
+/* The whole file ("-": standard input), or NULL with errno set. */
+static char *read_file(const char *path, Arena *a, size_t *size)
+{
+    FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+    if (!f)
+        return NULL;
+    size_t cap = 1 << 16;
+    char *text = NULL;
+    *size = 0;
+    for (size_t got = 1; got && *size < FILE_MOST; *size += got) {
+        text = arena_grow(a, text, *size, &cap, 1);
+        got = fread(text + *size, 1, cap - *size, f);
+    }
+    bool ok = !ferror(f);
+    if (f != stdin)
+        fclose(f);
+    return ok ? text : NULL;
+}
+
+/* Text goes to -o or standard output; a failed write is a failure. */
+static FILE *output_open(const CommandLine *c)
+{
+    FILE *f = c->output ? fopen(c->output, "w") : stdout;
+    if (!f)
+        fail_file("write", c->output);
+    return f;
+}
+
+static int output_close(const CommandLine *c, FILE *f)
+{
+    bool ok = !fflush(f) && !ferror(f);
+    if (c->output && fclose(f))
+        ok = false;
+    return ok ? 0
+              : fail_file("write", c->output ? c->output : "standard output");
+}
+
+/* libtgcrt.a and plan.h: beside the compiler in a build folder, or where
+ * `cmake --install` puts them. */
+static bool find_runtime(char path[PATH_SIZE])
+{
+    const char *given = getenv("TGC_RUNTIME");
+    if (given) {
+        snprintf(path, PATH_SIZE, "%s", given);
+        return true;
+    }
+    char exe[PATH_SIZE / 2];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n < 0)
+        return false;
+    exe[n] = 0;
+    *strrchr(exe, '/') = 0;
+    const char *const places[] = {"runtime", "../lib/tgc"};
+    for (int i = 0; i < 2; i++) {
+        char library[PATH_SIZE];
+        snprintf(library, sizeof library, "%s/%s/libtgcrt.a", exe, places[i]);
+        if (access(library, R_OK) == 0) {
+            snprintf(path, PATH_SIZE, "%s/%s", exe, places[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- from a file to a module --------------------------------------------- */
+
+static Module *load_ir(const char *path)
+{
+    Arena *a = arena_new();
+    size_t size;
+    Error e = {{0}};
+    Module *m = NULL;
+    char *text = read_file(path, a, &size);
+    if (!text)
+        fail_file("read", path);
+    else if (!(m = module_read(text, size, path, &e)))
+        fail(e.text);
+    arena_free(a);
+    return m;
+}
+
+static FrontendOptions frontend_options(const CommandLine *c)
+{
+    return (FrontendOptions){
+        .define = c->define.word,
+        .n_define = c->define.n,
+        .set = c->set.word,
+        .n_set = c->set.n,
+        .color = isatty(STDERR_FILENO) && !getenv("NO_COLOR"),
+    };
+}
+
+static Module *load(const CommandLine *c)
+{
+    if (has_suffix(c->input, ".ir") || c->verb == VERB_OPT)
+        return load_ir(c->input);
+    FrontendOptions o = frontend_options(c);
+    return frontend_compile(c->input, &o);
+}
+
+/* ---- passes ---------------------------------------------------------------
+ */
+
+/* Splits "fold,cse" into words; the list ends with NULL. */
+static const char **split_words(char *text, Arena *a)
+{
+    const char **list = NULL;
+    size_t n = 0, cap = 0;
+    for (char *word = strtok(text, ","); word; word = strtok(NULL, ","))
+        ARENA_PUSH(a, list, n, cap, word);
+    ARENA_PUSH(a, list, n, cap, (const char *)NULL);
+    return list;
+}
+
+static bool known_pass(const char *name)
+{
+    if (pass_named(name))
+        return true;
+    Nearest near = nearest_of(name);
+    for (const Pass *const *p = pass_table; *p; p++)
+        nearest_try(&near, (*p)->name);
+    const char *best = nearest_name(&near);
+    fprintf(stderr, "tgc: there is no pass %s (%s%s%s)\n", name,
+            best ? "did you mean " : "`tgc passes` lists them",
+            best ? best : "", best ? "?" : "");
+    return false;
+}
+
+static bool known_passes(const CommandLine *c, const char *const *names)
+{
+    for (; *names; names++)
+        if (!known_pass(*names))
+            return false;
+    const char *p = c->print_after;
+    return (!p || !strcmp(p, "all") || !strcmp(p, "changed") ||
+            known_pass(p)) &&
+           (!c->after || known_pass(c->after));
+}
+
+static bool optimize(Module *m, const CommandLine *c, const char *const *names)
+{
+    PassContext context = {.target = target_named(c->target)};
+    if (!context.target) {
+        fprintf(stderr, "tgc: there is no target %s (there is: cpu)\n",
+                c->target);
+        return false;
+    }
+    PassOptions o = {
+        .print_after = c->print_after,
+        .time = c->time_passes,
+#ifdef TGC_VERIFY_TEXT
+        .verify_text = true,
+#endif
+        .stop_after = c->after,
+        .replay_dir = getenv("TGC_REPLAY_DIR"),
+    };
+    if (!known_passes(c, names))
+        return false;
+    if (passes_run(m, &context, names, &o))
+        return true;
+    const char *at = module_loc_text(m, context.error_loc, m->arena);
+    fprintf(stderr, "%s%serror: %s\n", at,
+            *at ? ": " : "tgc: ", context.error.text);
+    return false;
+}
+
+/* ---- commands -------------------------------------------------------------
+ */
+
+static int print_module(const CommandLine *c, const Module *m)
+{
+    FILE *out = output_open(c);
+    if (!out)
+        return 1;
+    module_print(m, out);
+    return output_close(c, out);
+}
+
+static int run_opt(const CommandLine *c)
+{
+    Module *m = load(c);
+    if (!m)
+        return 1;
+    char *text = arena_strdup(m->arena, c->passes ? c->passes : "");
+    const char **names = split_words(text, m->arena);
+    int code = optimize(m, c, names) ? print_module(c, m) : 1;
+    module_free(m);
+    return code;
+}
+
+static int run_dump(const CommandLine *c)
+{
+    Module *m = load(c);
+    if (!m)
+        return 1;
+    bool ok = !c->after || optimize(m, c, pass_pipeline);
+    int code = ok ? print_module(c, m) : 1;
+    module_free(m);
+    return code;
+}
+
+static int emit_ast(const CommandLine *c)
+{
+    FrontendOptions o = frontend_options(c);
+    FILE *out = output_open(c);
+    if (!out)
+        return 1;
+    bool ok = frontend_print_ast(c->input, &o, out);
+    return output_close(c, out) || !ok;
+}
+
+static int emit_text(const CommandLine *c, const Module *m,
+                     const CodegenOptions *o)
+{
+    Error e = {{0}};
+    FILE *out = output_open(c);
+    if (!out)
+        return 1;
+    bool ok = !strcmp(c->emit, "c") ? codegen_print_c(m, o, out, &e)
+                                    : codegen_print_plan(m, o, out, &e);
+    int code = output_close(c, out);
+    return ok ? code : fail(e.text);
+}
+
+static bool known_emit(const char *kind)
+{
+    const char *const kinds[] = {"ast", "ir", "c", "plan"};
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(kind, kinds[i]))
+            return true;
+    fprintf(stderr, "tgc: --emit=%s: there are ast, ir, c and plan\n", kind);
+    return false;
+}
+
+static int compile_program(const CommandLine *c, const Module *m,
+                           CodegenOptions *o)
+{
+    char runtime[PATH_SIZE], temps[PATH_SIZE];
+    if (!find_runtime(runtime))
+        return fail("the runtime library libtgcrt.a is not where it was built "
+                    "or installed; set TGC_RUNTIME to its folder");
+    o->runtime = runtime;
+    if (c->save_temps && !*c->save_temps) {
+        snprintf(temps, sizeof temps, "%s.temps", c->output);
+        o->save_temps = temps;
+    }
+    Error e = {{0}};
+    return codegen_compile(m, o, c->output, &e) ? 0 : fail(e.text);
+}
+
+static int compile_module(const CommandLine *c, Module *m)
+{
+    if (!optimize(m, c, pass_pipeline))
+        return 1;
+    CodegenOptions o = {
+        .march = c->march,
+        .cc = getenv("CC"),
+        .save_temps = c->save_temps,
+        .verbose = c->verbose,
+    };
+    if (!c->emit)
+        return compile_program(c, m, &o);
+    return !strcmp(c->emit, "ir") ? print_module(c, m) : emit_text(c, m, &o);
+}
+
+static int run_compile(const CommandLine *c)
+{
+    if (c->emit && !known_emit(c->emit))
+        return 1;
+    if (!c->emit && !c->output)
+        return fail("where to? tgc compile FILE.net -o PROGRAM");
+    if (c->emit && !strcmp(c->emit, "ast"))
+        return emit_ast(c);
+    Module *m = load(c);
+    if (!m)
+        return 1;
+    int code = compile_module(c, m);
+    module_free(m);
+    return code;
+}
+
+static int run_fmt(const CommandLine *c)
+{
+    FrontendOptions o = frontend_options(c);
+    FILE *out = output_open(c);
+    if (!out)
+        return 1;
+    bool ok = frontend_format(c->input, &o, out);
+    return output_close(c, out) || !ok;
+}
+
+static int run_ops(const CommandLine *c)
+{
+    if (c->markdown)
+        ops_print_markdown(stdout);
+    else
+        for (size_t i = 0; i < op_count; i++)
+            printf("%-28s %s\n", op_table[i]->name, op_table[i]->doc);
+    return output_close(c, stdout);
+}
+
+static int run_passes(const CommandLine *c)
+{
+    if (c->markdown)
+        passes_print_markdown(stdout);
+    else
+        for (const Pass *const *p = pass_table; *p; p++)
+            printf("%-12s %s\n", (*p)->name, (*p)->doc);
+    return output_close(c, stdout);
+}
+
+static int dispatch(const CommandLine *c)
+{
+    switch (c->verb) {
+    case VERB_COMPILE:
+        return run_compile(c);
+    case VERB_DUMP:
+        return run_dump(c);
+    case VERB_OPT:
+        return run_opt(c);
+    case VERB_FMT:
+        return run_fmt(c);
+    case VERB_OPS:
+        return run_ops(c);
+    default:
+        return run_passes(c);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    CommandLine c;
+    if (!command_line_parse(&c, argc, argv, stderr))
+        return 1;
+    if (c.version) {
+        printf("tgc %s\n", TGC_VERSION);
+        return 0;
+    }
+    if (c.help) {
+        command_line_help(stdout, c.verb);
+        return 0;
+    }
+    return dispatch(&c);
+}
