@@ -29,6 +29,8 @@ const SettingSpec setting_table[] = {
      .doc = "Mirror every second training image, at random."},
     {"data.samples", SET_INT, NULL, .low = 1, .high = MOST,
      .doc = "Training images there are; known for cifar10, cifar100 and fashion_mnist."},
+    {"data.classes", SET_INT, NULL, .low = 1, .high = 1e9,
+     .doc = "Classes that a label may name; the compiler takes it from the net's result."},
     {"loss", SET_WORD, "cross_entropy", .words = "cross_entropy",
      .doc = "What is minimised."},
     {"loss.label_smoothing", SET_FLOAT, "0", .only = "cross_entropy", .low = 0, .high = 1,
