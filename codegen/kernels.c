@@ -1,0 +1,238 @@
+/* kernels.c: collects the kernels of a module; equal ones are one. */
+#include "kernels.h"
+#include "libcall.h"
+#include "print_c.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ABOUT_NODES = 24 }; /* lines of a comment */
+
+Kernels *kernels_new(void)
+{
+    Arena *a = arena_new();
+    Kernels *k = arena_alloc(a, sizeof *k);
+    k->arena = a;
+    return k;
+}
+
+void kernels_free(Kernels *k)
+{
+    if (k)
+        arena_free(k->arena);
+}
+
+/* ---- words for people --------------------------------------------------- */
+
+const char *step_name(const Graph *g, const Step *s, Arena *a)
+{
+    const char *last = NULL;
+    char *text = NULL;
+    int n = 0;
+    for (uint32_t id = s->first; id <= s->last; id++) {
+        const char *op = g->node[id].op->name;
+        if (node_has(&g->node[id], T_VIEW) && s->first != s->last)
+            continue;
+        if (last && !strcmp(last, op))
+            continue;
+        if (n++ == 6)
+            return arena_printf(a, "%s ...", text);
+        text = text ? arena_printf(a, "%s %s", text, op) : arena_strdup(a, op);
+        last = op;
+    }
+    const char *name = g->node[s->last].name;
+    text = text ? text : "view";
+    return name ? arena_printf(a, "%s %s", text, name) : text;
+}
+
+static const char *type_words(const Type *t, Arena *a)
+{
+    char text[256];
+    type_print(t, text, sizeof text);
+    return arena_strdup(a, text);
+}
+
+/* The comment above a kernel: where it comes from, its nodes. */
+static const char *about_step(const Graph *g, const Step *s, Arena *a)
+{
+    const char *loc = module_loc_text(g->module, g->node[s->last].loc, a);
+    char *text = arena_printf(a, "/* %s%s%s\n", step_name(g, s, a),
+                              *loc ? ", " : "", loc);
+    for (uint32_t id = s->first; id <= s->last; id++) {
+        const Node *n = &g->node[id];
+        if (id - s->first == ABOUT_NODES) {
+            text = arena_printf(a, "%s *     ... %u more\n", text,
+                                s->last - id + 1);
+            break;
+        }
+        text = arena_printf(a, "%s *     %s%s", text, n->op->name,
+                            n->n_in ? " of" : "");
+        for (uint32_t i = 0; i < n->n_in; i++)
+            text = arena_printf(a, "%s %s", text,
+                                type_words(graph_type(g, n->in[i]), a));
+        text = arena_printf(a, "%s\n", text);
+    }
+    return arena_printf(a, "%s */\n", text);
+}
+
+/* ---- kernels ------------------------------------------------------------ */
+
+typedef struct TextKey {
+    const Kernels *k;
+    const char *text;
+} TextKey;
+
+static bool text_same(const void *key, uint32_t id)
+{
+    const TextKey *t = key;
+    return !strcmp(t->k->kernel[id - 1].text, t->text);
+}
+
+/* In texts the kernel's name is @, which C does not know. */
+static uint32_t add_text(Kernels *k, const Graph *g, const Step *s,
+                         const char *text)
+{
+    uint64_t hash = hash_text(0, text);
+    uint32_t id = hash_find(&k->by_text, hash, text_same, &(TextKey){k, text});
+    if (!id) {
+        const char *op = g->node[s->last].op->name;
+        KernelText t = {
+            .name = arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
+            .about = about_step(g, s, k->arena),
+            .text = arena_strdup(k->arena, text)};
+        ARENA_PUSH(k->arena, k->kernel, k->n_kernels, k->cap_kernels, t);
+        id = (uint32_t)k->n_kernels;
+        hash_add(&k->by_text, k->arena, hash, id);
+    }
+    k->kernel[id - 1].uses++;
+    return id - 1;
+}
+
+static bool add_generic(Kernels *k, const Graph *g, const Step *s,
+                        StepCode *code, Error *e)
+{
+    Arena *scratch = arena_new();
+    const KernelIr *kernel = kernel_lower(g, s, scratch, e);
+    if (kernel) {
+        char *text;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        print_c_kernel(kernel, "@", f);
+        fclose(f);
+        *code = (StepCode){add_text(k, g, s, text), UINT32_MAX, kernel->parts};
+        free(text);
+    }
+    arena_free(scratch);
+    return kernel != NULL;
+}
+
+/* ---- library calls ------------------------------------------------------ */
+
+typedef struct LibKey {
+    const Kernels *k;
+    const LibDesc *desc;
+} LibKey;
+
+static bool lib_same(const void *key, uint32_t id)
+{
+    const LibKey *l = key;
+    return !memcmp(&l->k->lib[id - 1], l->desc, sizeof *l->desc);
+}
+
+static bool add_lib(Kernels *k, const LibDesc *d, uint32_t *number, Error *e)
+{
+    uint64_t hash = hash_bytes(0, d, sizeof *d);
+    uint32_t id = hash_find(&k->by_lib, hash, lib_same, &(LibKey){k, d});
+    if (!id) {
+        LibInfo info;
+        if (!lib_query(d, &info, e->text, sizeof e->text))
+            return false;
+        if (k->scratch_bytes < info.scratch_bytes)
+            k->scratch_bytes = info.scratch_bytes;
+        ARENA_PUSH(k->arena, k->lib, k->n_libs, k->cap_libs, *d);
+        id = (uint32_t)k->n_libs;
+        hash_add(&k->by_lib, k->arena, hash, id);
+    }
+    *number = id - 1;
+    return true;
+}
+
+/* A step reads each value once, in the order of ids; a node may name one value
+ * twice, in any order. */
+static uint32_t operand_buffer(const Step *s, Value v)
+{
+    uint32_t i = 0;
+    while (!value_equal(s->in[i], v))
+        i++;
+    return s->n_out + i;
+}
+
+static const char *part_address(Arena *a, uint32_t buffer, int64_t bytes)
+{
+    if (!bytes)
+        return arena_printf(a, "call->buf[%u]", buffer);
+    return arena_printf(a, "call->buf[%u] + part * %" PRId64, buffer, bytes);
+}
+
+/* The loop over parts is ours, so that what is fused before and after a call
+ * can run on the same part. */
+static bool add_library(Kernels *k, const Graph *g, const Step *s,
+                        StepCode *code, Error *e)
+{
+    const Node *n = &g->node[s->first];
+    LibDesc desc;
+    libcall_desc(g, n, &desc);
+    LibParts p = libcall_parts(g, n);
+    Arena *a = arena_new();
+    const char *b = "0";
+    if (n->n_in > 1)
+        b = part_address(a, operand_buffer(s, n->in[1]), p.b_bytes);
+    const char *text = arena_printf(
+        a,
+        "void @(const KernelCall *call, int64_t begin, int64_t end)\n"
+        "{\n"
+        "    for (int64_t part = begin; part < end; part++)\n"
+        "        tgc_lib_run(call, 0, %s, %s,\n"
+        "                    %s);\n"
+        "}\n\n",
+        part_address(a, operand_buffer(s, n->in[0]), p.a_bytes), b,
+        part_address(a, 0, p.result_bytes));
+    code->kernel = add_text(k, g, s, text);
+    code->parts = p.parts;
+    arena_free(a);
+    return add_lib(k, &desc, &code->lib, e);
+}
+
+bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
+                 Error *e)
+{
+    if (node_has(&g->node[s->first], T_LIBRARY))
+        return add_library(k, g, s, code, e);
+    return add_generic(k, g, s, code, e);
+}
+
+/* ---- printing ----------------------------------------------------------- */
+
+static void print_named(const char *text, const char *name, FILE *out)
+{
+    for (const char *at; (at = strchr(text, '@')); text = at + 1)
+        fprintf(out, "%.*s%s", (int)(at - text), text, name);
+    fputs(text, out);
+}
+
+void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out)
+{
+    print_c_head(out);
+    for (size_t i = begin; i < end; i++) {
+        const KernelText *t = &k->kernel[i];
+        fputs(t->about, out);
+        print_named(t->text, t->name, out);
+    }
+}
+
+void kernels_print_declarations(const Kernels *k, FILE *out)
+{
+    for (size_t i = 0; i < k->n_kernels; i++)
+        fprintf(out, "Kernel %s;\n", k->kernel[i].name);
+}

@@ -1,0 +1,294 @@
+/* print_body.c: what happens at one element: indices, loads, ops, stores.
+ *
+ * Loads and stores are where half types turn into the float that is computed
+ * in and back. */
+#include "op.h"
+#include "print.h"
+#include "template.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *type_in_c(DType t)
+{
+    switch (t) {
+    case DT_F64:
+        return "double";
+    case DT_I64:
+        return "int64_t";
+    case DT_I32:
+        return "int32_t";
+    case DT_U8:
+        return "uint8_t";
+    case DT_BOOL:
+        return "int";
+    default:
+        return "float";
+    }
+}
+
+const char *storage_in_c(DType t)
+{
+    switch (t) {
+    case DT_BOOL:
+        return "uint8_t";
+    case DT_F16:
+        return "_Float16";
+    case DT_BF16:
+        return "tgc_bf16";
+    default:
+        return type_in_c(t);
+    }
+}
+
+/* ---- indices ------------------------------------------------------------ */
+
+static const char *index_text(Printer *p, const Index *i)
+{
+    char *text = "";
+    for (uint32_t v = 1; v < p->nest->n_vars; v++) {
+        int64_t c = i->coef[v];
+        if (!c)
+            continue;
+        const char *plus = *text ? (c < 0 ? " - " : " + ") : c < 0 ? "-" : "";
+        int64_t size = c < 0 ? -c : c;
+        text = size == 1 ? arena_printf(p->arena, "%s%si%u", text, plus, v)
+                         : arena_printf(p->arena, "%s%si%u * %" PRId64, text,
+                                        plus, v, size);
+    }
+    if (!*text)
+        return arena_printf(p->arena, "%" PRId64, i->offset);
+    if (!i->offset)
+        return text;
+    return arena_printf(p->arena, "%s %c %" PRIu64, text,
+                        i->offset < 0 ? '-' : '+',
+                        i->offset < 0 ? -(uint64_t)i->offset
+                                      : (uint64_t)i->offset);
+}
+
+/* "t >= 0 && t < 32 && ..."; always at least one condition. */
+static const char *guards_text(Printer *p, uint32_t guards)
+{
+    const char *text = "";
+    for (uint32_t g = guards; g; g = p->nest->guard[g].next) {
+        const Guard *guard = &p->nest->guard[g];
+        const char *t = index_text(p, &guard->t);
+        int64_t low, high;
+        index_range(p->nest, &guard->t, &low, &high);
+        if (low < 0)
+            text = arena_printf(p->arena, "%s%s%s >= 0", text,
+                                *text ? " && " : "", t);
+        if (high >= guard->limit)
+            text = arena_printf(p->arena, "%s%s%s < %" PRId64, text,
+                                *text ? " && " : "", t, guard->limit);
+        if (guard->by > 1)
+            text = arena_printf(p->arena, "%s%s(%s) %% %" PRId64 " == 0", text,
+                                *text ? " && " : "", t, guard->by);
+    }
+    return text;
+}
+
+/* ---- what is needed ----------------------------------------------------- */
+
+static bool is_there(const Printer *p, uint32_t x)
+{
+    const Expr *e = &p->nest->expr[x];
+    return e->kind == EXPR_REDUCTION || e->kind == EXPR_CONST ||
+           (p->saved[x] && e->level < p->done);
+}
+
+static void need(Printer *p, uint32_t top)
+{
+    p->needed[top] |= !is_there(p, top);
+    for (uint32_t x = top; x; x--) {
+        const Expr *e = &p->nest->expr[x];
+        for (uint32_t i = 0; p->needed[x] && i < e->n_in; i++)
+            p->needed[e->in[i]] |= !is_there(p, e->in[i]);
+    }
+}
+
+static void need_index(const Printer *p, const Index *i, bool *needed)
+{
+    for (uint32_t v = 1; v < p->nest->n_vars; v++) {
+        const Var *var = &p->nest->var[v];
+        if (!i->coef[v] || needed[v])
+            continue;
+        needed[v] = true;
+        if (var->kind == VAR_DIV || var->kind == VAR_MOD)
+            need_index(p, &var->of, needed);
+    }
+}
+
+static void need_guards(const Printer *p, uint32_t guards, bool *needed)
+{
+    for (uint32_t g = guards; g; g = p->nest->guard[g].next)
+        need_index(p, &p->nest->guard[g].t, needed);
+}
+
+/* Quotients and remainders; a variable refers only to those before it. */
+static void print_derived(Printer *p, const Store *const *store, size_t n)
+{
+    bool needed[KERNEL_VARS] = {false};
+    for (size_t i = 0; i < n; i++)
+        need_index(p, &store[i]->at, needed);
+    for (size_t x = 1; x < p->nest->n_exprs; x++)
+        if (p->needed[x]) {
+            need_index(p, &p->nest->expr[x].at, needed);
+            need_index(p, &p->nest->expr[x].along, needed);
+            need_guards(p, p->nest->expr[x].guards, needed);
+        }
+    for (uint32_t v = 1; v < p->nest->n_vars; v++) {
+        const Var *var = &p->nest->var[v];
+        if (needed[v] && (var->kind == VAR_DIV || var->kind == VAR_MOD))
+            print_line(p, "const int64_t i%u = (%s) %c %" PRId64 ";", v,
+                       index_text(p, &var->of),
+                       var->kind == VAR_DIV ? '/' : '%', var->by);
+    }
+}
+
+/* ---- expressions -------------------------------------------------------- */
+
+static const char *memory_text(char **text, size_t *size, FILE *f, Arena *a)
+{
+    fclose(f);
+    const char *copy = arena_strndup(a, *text, *size);
+    free(*text);
+    return copy;
+}
+
+static const char *number_text(Printer *p, double value, DType dtype)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    template_number(value, dtype, f);
+    return memory_text(&text, &size, f, p->arena);
+}
+
+static const char *template_text(Printer *p, const Template *t,
+                                 const char *text)
+{
+    char *result;
+    size_t size;
+    FILE *f = open_memstream(&result, &size);
+    template_print(t, text, f);
+    return memory_text(&result, &size, f, p->arena);
+}
+
+const char *body_name(Printer *p, uint32_t x)
+{
+    const Expr *e = &p->nest->expr[x];
+    if (e->kind == EXPR_CONST)
+        return number_text(p, e->value, e->dtype);
+    if (e->kind == EXPR_REDUCTION)
+        return arena_printf(p->arena, "a%u%s", e->reduction, p->lane);
+    if (p->saved[x] && e->level < p->done)
+        return arena_printf(p->arena, "r%u%s", x, p->lane);
+    return arena_printf(p->arena, "t%u", x);
+}
+
+static const char *buffer_text(Printer *p, uint32_t buffer, const Index *at)
+{
+    bool result = buffer < p->kernel->n_out;
+    return arena_printf(p->arena, "%c%u[%s]", result ? 'y' : 'x',
+                        result ? buffer : buffer - p->kernel->n_out,
+                        index_text(p, at));
+}
+
+static const char *load_text(Printer *p, const Expr *e)
+{
+    const char *x = buffer_text(p, e->buffer, &e->at);
+    if (e->dtype == DT_BF16)
+        x = arena_printf(p->arena, "tgc_from_bf16(%s)", x);
+    else if (e->dtype == DT_F16)
+        x = arena_printf(p->arena, "(float)%s", x);
+    if (!e->guards)
+        return x;
+    return arena_printf(p->arena, "%s ? %s : %s", guards_text(p, e->guards), x,
+                        number_text(p, e->value, e->dtype));
+}
+
+static const char *op_text(Printer *p, const Expr *e)
+{
+    const char **x = arena_array(p->arena, e->n_in, sizeof *x);
+    for (uint32_t i = 0; i < e->n_in; i++)
+        x[i] = body_name(p, e->in[i]);
+    Template t = {
+        .node = e->node,
+        .x = x,
+        .n_x = (int)e->n_in,
+        .i = arena_printf(p->arena, "(%s)", index_text(p, &e->at)),
+        .at = arena_printf(p->arena, "(%s)", index_text(p, &e->along)),
+        .dtype = e->dtype,
+        .operand = e->n_in ? p->nest->expr[e->in[0]].dtype : e->dtype,
+        .type_name = type_in_c(e->dtype),
+        .function = "__builtin_",
+    };
+    return template_text(p, &t, e->node->op->expr);
+}
+
+static const char *expr_text(Printer *p, uint32_t x)
+{
+    const Expr *e = &p->nest->expr[x];
+    if (e->kind == EXPR_LOAD)
+        return load_text(p, e);
+    if (e->kind == EXPR_SELECT)
+        return arena_printf(p->arena, "%s ? %s : %s",
+                            guards_text(p, e->guards), body_name(p, e->in[0]),
+                            number_text(p, e->value, e->dtype));
+    return op_text(p, e);
+}
+
+void body_print(Printer *p, const uint32_t *expr, size_t n,
+                const Store *const *store, size_t n_stores)
+{
+    const Nest *nest = p->nest;
+    memset(p->needed, 0, nest->n_exprs * sizeof *p->needed);
+    for (size_t i = 0; i < n; i++)
+        need(p, expr[i]);
+    for (size_t i = 0; i < n_stores; i++)
+        need(p, store[i]->expr);
+    print_derived(p, store, n_stores);
+    for (uint32_t x = 1; x < nest->n_exprs; x++)
+        if (p->needed[x])
+            print_line(p, "const %s t%u = %s;", type_in_c(nest->expr[x].dtype),
+                       x, expr_text(p, x));
+}
+
+void body_store(Printer *p, const Store *s)
+{
+    const char *value = body_name(p, s->expr);
+    DType dtype = p->kernel->buffer[s->buffer].dtype;
+    if (dtype == DT_BF16)
+        value = arena_printf(p->arena, "tgc_to_bf16(%s)", value);
+    else if (dtype == DT_F16)
+        value = arena_printf(p->arena, "(_Float16)%s", value);
+    print_line(p, "%s = %s;", buffer_text(p, s->buffer, &s->at), value);
+}
+
+static const char *reduction_text(Printer *p, uint32_t r, const char *text,
+                                  const char *a, const char *x)
+{
+    const Node *n = p->nest->reduction[r].node;
+    Template t = {.node = n,
+                  .x = &x,
+                  .n_x = 1,
+                  .a = a,
+                  .i = "0",
+                  .at = "0",
+                  .dtype = n->type[0].dtype,
+                  .operand = n->type[0].dtype,
+                  .type_name = type_in_c(n->type[0].dtype),
+                  .function = "__builtin_"};
+    return template_text(p, &t, text);
+}
+
+const char *body_combine(Printer *p, uint32_t r, const char *a, const char *x)
+{
+    return reduction_text(p, r, p->nest->reduction[r].node->op->combine, a, x);
+}
+
+const char *body_start(Printer *p, uint32_t r)
+{
+    return reduction_text(p, r, p->nest->reduction[r].node->op->start, "", "");
+}

@@ -1,0 +1,305 @@
+/* target_cpu.c: what the passes are told about the cpu.
+ *
+ * Convolutions and matrix products go to the library (runtime/lib.h), as calls
+ * of one thread on pieces of the batch; everything else is generated.  All
+ * choices are functions of shapes. */
+#include "build.h"
+#include "codegen.h"
+#include "libcall.h"
+#include <string.h>
+
+enum {
+    CALLS_WANTED = 16,             /* pieces of a batch: for as many cores */
+    CALL_BYTES = 512 * 1024,       /* of a piece: stays in the cache */
+    SLOTS_LEAST = 8,               /* partial results of a weight gradient */
+    SLOTS_MOST = 16,
+    SLOT_BYTES = 16 * 1024 * 1024, /* for all of them */
+    CALL_FLOPS = 1024 * 1024,      /* less is not worth a call of its own */
+    SPLITS_MOST = 32,
+    SPLIT_ELEMENTS = 8 * 1024      /* of a partial sum, at least */
+};
+
+/* ---- layout ------------------------------------------------------------- */
+
+static Layout cpu_layout(const Target *t, const Graph *g, const Node *n,
+                         const Type *type)
+{
+    (void)t, (void)g;
+    if (type->rank < 3 || node_has(n, T_ELEMENTWISE) || node_has(n, T_VIEW) ||
+        node_has(n, T_REDUCE) || node_has(n, T_RESHAPE))
+        return TARGET_NO_OPINION;
+    if (node_is(n, &op_state) || node_is(n, &op_conv_grad_weight) ||
+        node_is(n, &op_matmul) || node_is(n, &op_lib_matmul) ||
+        node_is(n, &op_lib_unpack))
+        return 0;
+    return layout_channels_last(type->rank);
+}
+
+/* ---- pieces ------------------------------------------------------------- */
+
+static int64_t divisor_up_to(int64_t n, int64_t most)
+{
+    int64_t d = most < 1 ? 1 : most < n ? most : n;
+    while (n % d)
+        d--;
+    return d;
+}
+
+/* Images to a call of a convolution between x and y. */
+static int64_t images_per_call(const Type *x, const Type *y)
+{
+    int64_t batch = x->dim[0];
+    int64_t image = (type_bytes(x) + type_bytes(y)) / batch;
+    int64_t most = CALL_BYTES / image;
+    if (most > batch / CALLS_WANTED)
+        most = batch / CALLS_WANTED;
+    return divisor_up_to(batch, most);
+}
+
+/* Partial results of a weight gradient: enough for some cores, and small
+ * enough together. */
+static int64_t weight_slots(int64_t batch, int64_t packed_bytes)
+{
+    int64_t most = SLOT_BYTES / packed_bytes;
+    int64_t slots = divisor_up_to(batch, most < SLOTS_MOST ? most : SLOTS_MOST);
+    if (slots >= SLOTS_LEAST || most <= SLOTS_MOST)
+        return slots;
+    for (int64_t more = SLOTS_MOST + 1; more <= most && more <= batch; more++)
+        if (batch % more == 0)
+            return more;
+    return slots;
+}
+
+/* ---- convolutions ------------------------------------------------------- */
+
+typedef struct Conv {
+    Graph *g;
+    const Node *n; /* of the graph that is rewritten */
+    Type x, w, y;
+} Conv;
+
+static void copy_ints(int64_t *to, const Node *n, const char *attr)
+{
+    int count;
+    const int64_t *v = node_ints(n, attr, &count);
+    for (int i = 0; i < count; i++)
+        to[i] = v[i];
+}
+
+static void conv_desc(const Conv *c, int kind, int64_t call, LibDesc *d)
+{
+    memset(d, 0, sizeof *d);
+    d->kind = (uint8_t)kind;
+    d->dtype = (uint8_t)c->x.dtype;
+    d->spatial = (uint8_t)(c->x.rank - 2);
+    d->batch = call;
+    d->groups = node_int(c->n, "groups");
+    d->in_channels = c->x.dim[1];
+    d->out_channels = c->w.dim[0];
+    for (int i = 0; i < d->spatial; i++) {
+        d->in[i] = c->x.dim[2 + i];
+        d->out[i] = c->y.dim[2 + i];
+        d->kernel[i] = c->w.dim[2 + i];
+    }
+    copy_ints(d->stride, c->n, "stride");
+    copy_ints(d->dilation, c->n, "dilation");
+    copy_ints(d->pad_low, c->n, "pad_low");
+    copy_ints(d->pad_high, c->n, "pad_high");
+}
+
+/* Elements of the packed weights; 0: the library cannot do it. */
+static int64_t packed_elements(const Conv *c, int kind, int64_t call)
+{
+    LibDesc d;
+    LibInfo info;
+    char error[MAX_TEXT];
+    conv_desc(c, kind, call, &d);
+    if (!lib_query(&d, &info, error, sizeof error))
+        return 0;
+    int64_t size = (int64_t)dtype_size(c->x.dtype);
+    return (info.packed_bytes + size - 1) / size;
+}
+
+/* Attributes of a library node: those of a call, then `more`. */
+static Value conv_node(const Conv *c, const OpDesc *op, const Value *in,
+                       int n_in, int64_t call, const Attr *more, int n_more)
+{
+    Attr attr[12] = {
+        attr_ints("kernel", &c->w.dim[2], c->w.rank - 2),
+        *node_attr(c->n, "stride"),
+        *node_attr(c->n, "pad_low"),
+        *node_attr(c->n, "pad_high"),
+        *node_attr(c->n, "dilation"),
+        *node_attr(c->n, "groups"),
+        attr_int("call", call),
+    };
+    memcpy(&attr[7], more, (size_t)n_more * sizeof *more);
+    return ir_node(c->g, op, in, n_in, attr, 7 + n_more);
+}
+
+static Value pack_weights(const Conv *c, Value w, int kind, int64_t call,
+                          int64_t packed)
+{
+    Attr more[] = {attr_int("of", kind),
+                   attr_ints("size", &c->x.dim[2], c->x.rank - 2),
+                   attr_int("packed", packed)};
+    return conv_node(c, &op_lib_pack, &w, 1, call, more, 3);
+}
+
+/* The library reads channels-last alone. */
+static Value channels_last(Graph *g, Value v)
+{
+    const Type *t = graph_type(g, v);
+    Layout wanted = layout_channels_last(t->rank);
+    if (t->layout == wanted)
+        return v;
+    Value copy = ir_unary(g, &op_copy, v);
+    graph_node(g, copy)->type[0].layout = wanted;
+    return copy;
+}
+
+static Value plain(Graph *g, Value v)
+{
+    if (graph_type(g, v)->layout == 0)
+        return v;
+    Value copy = ir_unary(g, &op_copy, v);
+    graph_node(g, copy)->type[0].layout = 0;
+    return copy;
+}
+
+static bool lower_conv(Conv *c, const Value *in, Value *out)
+{
+    c->x = *graph_type(c->g, in[0]);
+    c->w = *graph_type(c->g, in[1]);
+    c->y = c->n->type[0];
+    int64_t call = images_per_call(&c->x, &c->y);
+    int64_t packed = packed_elements(c, LIB_CONV, call);
+    if (!packed)
+        return false;
+    Value x = channels_last(c->g, in[0]), w = plain(c->g, in[1]);
+    w = pack_weights(c, w, LIB_CONV, call, packed);
+    Attr more = attr_int("channels", c->w.dim[0]);
+    out[0] = conv_node(c, &op_lib_conv, (Value[]){x, w}, 2, call, &more, 1);
+    return true;
+}
+
+static bool lower_conv_grad_input(Conv *c, const Value *in, Value *out)
+{
+    c->x = c->n->type[0];
+    c->w = *graph_type(c->g, in[1]);
+    c->y = *graph_type(c->g, in[0]);
+    int64_t call = images_per_call(&c->x, &c->y);
+    int64_t packed = packed_elements(c, LIB_CONV_GRAD_INPUT, call);
+    if (!packed)
+        return false;
+    Value dy = channels_last(c->g, in[0]), w = plain(c->g, in[1]);
+    w = pack_weights(c, w, LIB_CONV_GRAD_INPUT, call, packed);
+    Attr more = attr_ints("shape", c->x.dim, c->x.rank);
+    out[0] = conv_node(c, &op_lib_conv_grad_input, (Value[]){dy, w}, 2, call,
+                       &more, 1);
+    return true;
+}
+
+static bool lower_conv_grad_weight(Conv *c, const Value *in, Value *out)
+{
+    c->x = *graph_type(c->g, in[0]);
+    c->w = c->n->type[0];
+    c->y = *graph_type(c->g, in[1]);
+    int64_t batch = c->x.dim[0];
+    int64_t slots = weight_slots(batch, type_bytes(&c->w));
+    int64_t packed = packed_elements(c, LIB_CONV_GRAD_WEIGHT, batch / slots);
+    if (!packed)
+        return false;
+    Value x = channels_last(c->g, in[0]), dy = channels_last(c->g, in[1]);
+    Attr more[] = {attr_int("packed", packed)};
+    Value parts = conv_node(c, &op_lib_conv_grad_weight, (Value[]){x, dy}, 2,
+                            batch / slots, more, 1);
+    Value sum = ir_reduce_sum(c->g, parts, (const int64_t[]){0}, 1);
+    Attr unpack[] = {attr_int("of", LIB_CONV_GRAD_WEIGHT),
+                     attr_ints("size", &c->x.dim[2], c->x.rank - 2),
+                     attr_ints("shape", c->w.dim, c->w.rank)};
+    out[0] = conv_node(c, &op_lib_unpack, &sum, 1, batch / slots, unpack, 3);
+    return true;
+}
+
+/* ---- matrix product ----------------------------------------------------- */
+
+static int64_t rows_per_call(const Type *a, const Type *y, bool transpose_a)
+{
+    int last = y->rank - 1;
+    if (y->rank > 2)
+        return y->dim[last - 1];
+    int64_t k = a->dim[transpose_a ? last - 1 : last], m = y->dim[last - 1];
+    int64_t calls =
+        (int64_t)(2 * (double)m * (double)k * (double)y->dim[last] /
+                  CALL_FLOPS);
+    calls = calls > CALLS_WANTED ? CALLS_WANTED : calls;
+    return m / divisor_up_to(m, calls);
+}
+
+static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
+{
+    Value a = plain(g, in[0]), b = plain(g, in[1]);
+    int64_t rows = rows_per_call(graph_type(g, a), n->type,
+                                 node_int(n, "transpose_a"));
+    Attr attr[] = {*node_attr(n, "transpose_a"), *node_attr(n, "transpose_b"),
+                   attr_int("rows", rows)};
+    Value y = ir_node(g, &op_lib_matmul, (Value[]){a, b}, 2, attr, 3);
+    LibDesc d;
+    LibInfo info;
+    char error[MAX_TEXT];
+    libcall_desc(g, graph_node(g, y), &d);
+    if (!lib_query(&d, &info, error, sizeof error))
+        return false; /* the node is never used, and dce removes it */
+    out[0] = y;
+    return true;
+}
+
+/* ---- the target --------------------------------------------------------- */
+
+static bool cpu_lower(const Target *t, Graph *g, const Node *n, const Value *in,
+                      Value *out)
+{
+    (void)t;
+    Conv c = {.g = g, .n = n};
+    if (n->n_out == 0 || n->type[0].dtype != DT_F32)
+        return false;
+    if (node_is(n, &op_conv))
+        return lower_conv(&c, in, out);
+    if (node_is(n, &op_conv_grad_input))
+        return lower_conv_grad_input(&c, in, out);
+    if (node_is(n, &op_conv_grad_weight))
+        return lower_conv_grad_weight(&c, in, out);
+    if (node_is(n, &op_matmul))
+        return lower_matmul(g, n, in, out);
+    return false;
+}
+
+static int cpu_splits(const Target *t, const Type *operand, const int64_t *axes,
+                      int n_axes)
+{
+    (void)t;
+    int64_t reduced = 1;
+    for (int i = 0; i < n_axes; i++)
+        reduced *= operand->dim[axes[i]];
+    int64_t kept = type_elements(operand) / reduced;
+    /* Kept lanes come in tiles of some hundred: those are parts already. */
+    if (kept / 256 >= CALLS_WANTED)
+        return 1;
+    int64_t splits = type_elements(operand) / SPLIT_ELEMENTS;
+    splits = splits > SPLITS_MOST ? SPLITS_MOST : splits;
+    splits = splits > reduced ? reduced : splits;
+    return splits < 1 ? 1 : (int)splits;
+}
+
+static const Target cpu = {
+    .name = "cpu",
+    .layout = cpu_layout,
+    .lower = cpu_lower,
+    .splits = cpu_splits,
+};
+
+const Target *target_named(const char *name)
+{
+    return strcmp(name, cpu.name) ? NULL : &cpu;
+}
