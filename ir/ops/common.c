@@ -88,6 +88,13 @@ bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
     return infer_is(f, i, &want, what);
 }
 
+bool infer_work(const Infer *f, int64_t a, int64_t b, int64_t c)
+{
+    double work = (double)a * (double)b * (double)c;
+    return work < 0x1p56 ||
+           infer_fail(f, "%g products are more than anyone can wait for", work);
+}
+
 /* ---- attributes ---------------------------------------------------------- */
 
 bool infer_ints(const Infer *f, const char *attr, int count, int64_t low,

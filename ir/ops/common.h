@@ -28,6 +28,9 @@ bool infer_is(const Infer *f, int i, const Type *want, const char *what);
 bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
                     const char *what);
 
+/* a * b * c products to sum are few enough to count, and to expand. */
+bool infer_work(const Infer *f, int64_t a, int64_t b, int64_t c);
+
 /* ---- attributes ---------------------------------------------------------- */
 
 /* Exactly `count` integers, each from low to high. */

@@ -57,6 +57,7 @@ static bool infer_forward(const Infer *f, const Type *x, const Type *w, Type *y)
         return false;
     *y = *x;
     y->dim[1] = w->dim[0];
+    int64_t x_area = 1, y_area = 1;
     for (int i = 0; i < spatial; i++) {
         y->dim[2 + i] = slide_count(x->dim[2 + i], &slide[i]);
         if (y->dim[2 + i] < 1)
@@ -64,8 +65,13 @@ static bool infer_forward(const Infer *f, const Type *x, const Type *w, Type *y)
                               "the kernel is larger than the padded input "
                               "(input %s, weight %s)",
                               type_text(x).s, type_text(w).s);
+        x_area *= x->dim[2 + i];
+        if (__builtin_mul_overflow(y_area, y->dim[2 + i], &y_area))
+            return infer_fail(f, "the padding makes the result too large");
     }
-    return true;
+    /* Both as many as there are of the larger: the gradients need them. */
+    return infer_work(f, x->dim[0], type_elements(w),
+                      x_area > y_area ? x_area : y_area);
 }
 
 static bool infer_conv(const Infer *f)

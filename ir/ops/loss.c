@@ -189,10 +189,12 @@ static bool infer_examples(const Infer *f, Type *loss)
     if (x->rank < 2)
         return infer_fail(f, "logits need a batch and a class dimension: %s",
                           type_text(x).s);
+    if (x->dim[1] > INT32_MAX)
+        return infer_fail(f, "%s has more than 2^31 - 1 classes",
+                          type_text(x).s);
     *loss = type_make(x->dtype, x->rank - 1, x->dim);
     for (int d = 1; d < loss->rank; d++)
         loss->dim[d] = x->dim[d + 1];
-    loss->dim[loss->rank] = 0;
     double smoothing = node_float(f->node, "smoothing");
     if (!(smoothing >= 0 && smoothing <= 1))
         return infer_fail(f, "smoothing is %g, not from 0 to 1", smoothing);

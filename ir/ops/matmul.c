@@ -43,7 +43,7 @@ static bool infer_matmul(const Infer *f)
                               type_text(a).s, type_text(b).s);
     f->out[0].dim[s.batch] = s.m;
     f->out[0].dim[s.batch + 1] = s.n;
-    return true;
+    return infer_work(f, type_elements(a), s.n, 1);
 }
 
 static Value matmul(Graph *g, Value a, Value b, bool ta, bool tb)

@@ -38,8 +38,11 @@ static bool infer_pooled(const Infer *f, const Type *x, Type *y)
     if (!infer_slides(f, spatial, slide))
         return false;
     *y = *x;
+    int64_t taps = 1;
     for (int i = 0; i < spatial; i++) {
         const Slide *s = &slide[i];
+        if (__builtin_mul_overflow(taps, s->size, &taps) || taps > INT32_MAX)
+            return infer_fail(f, "a window has more than 2^31 - 1 elements");
         y->dim[2 + i] = slide_count(x->dim[2 + i], s);
         if (y->dim[2 + i] < 1)
             return infer_fail(f,
@@ -53,7 +56,10 @@ static bool infer_pooled(const Infer *f, const Type *x, Type *y)
                               " beyond the input",
                               pad, s->size);
     }
-    return true;
+    if (!type_fits(y))
+        return infer_fail(f, "the padding makes the result too large");
+    return infer_work(f, type_elements(x), taps, 1) &&
+           infer_work(f, type_elements(y), taps, 1);
 }
 
 static bool infer_pool(const Infer *f)
