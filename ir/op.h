@@ -158,6 +158,8 @@ bool infer_fail(const Infer *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool infer_same(const Infer *f); /* all operands and the result one type */
 ViewMap view_map(const Node *n, const Type *in); /* of a T_VIEW */
+/* Is the view all of its operand, counted row-major, in another shape? */
+bool view_keeps_order(const Node *n, const Type *in);
 Cost cost_bytes(const Graph *g, const Node *n);
 Cost cost_per_element(const Graph *g, const Node *n);
 

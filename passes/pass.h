@@ -40,12 +40,12 @@ const Pass *pass_named(const char *name);
 void passes_print_markdown(FILE *out); /* docs/passes.md */
 
 typedef struct PassOptions {
-    const char *print_after;  /* pass name, "all", "changed" or NULL */
-    FILE *print_to;           /* stderr where NULL */
-    bool time;                /* --time-passes */
-    bool verify_text;         /* print(read(print(m))) == print(m) */
-    const char *stop_after;   /* pass name: stop there; or NULL */
-    const char *replay_dir;   /* where a failing pass leaves its IR; or NULL */
+    const char *print_after; /* pass name, "all", "changed" or NULL */
+    FILE *print_to;          /* stderr where NULL */
+    bool time;               /* --time-passes */
+    bool verify_text;        /* print(read(print(m))) == print(m) */
+    const char *stop_after;  /* pass name: stop there; or NULL */
+    const char *replay_dir;  /* where a failing pass leaves its IR; or NULL */
 } PassOptions;
 
 /* Runs the named passes (NULL-ended).  False with c->error on the first that

@@ -13,6 +13,7 @@ PASS(cse)
 PASS(dce)
 PASS(layout)
 PASS(expand)
+PASS(fuse)
 #undef PASS
 
 /* For passes that take one graph at a time: rewrite returns the graph's

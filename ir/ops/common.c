@@ -164,6 +164,35 @@ ViewMap view_map(const Node *n, const Type *in)
     return map;
 }
 
+/* Row-major element i of the result is element i of the operand where a step
+ * along each dimension of the result is as far in both. */
+bool view_keeps_order(const Node *n, const Type *in)
+{
+    ViewMap map = view_map(n, in);
+    Type from = type_make(in->dtype, in->rank, in->dim);
+    Type to = type_make(in->dtype, n->type[0].rank, n->type[0].dim);
+    int64_t from_stride[MAX_RANK], to_stride[MAX_RANK];
+    type_strides(&from, from_stride);
+    type_strides(&to, to_stride);
+    if (type_elements(&from) != type_elements(&to))
+        return false;
+    for (int k = 0; k < to.rank; k++) {
+        int64_t step = 0;
+        for (int d = 0; d < from.rank; d++)
+            step += map.coef[d][k] * from_stride[d];
+        if (step != to_stride[k] && to.dim[k] > 1)
+            return false;
+    }
+    for (int d = 0; d < from.rank; d++) {
+        int64_t last = map.offset[d];
+        for (int k = 0; k < to.rank; k++)
+            last += map.coef[d][k] * (to.dim[k] - 1);
+        if (map.offset[d] || map.div[d] != 1 || last != from.dim[d] - 1)
+            return false;
+    }
+    return true;
+}
+
 /* ---- costs ----------------------------------------------------------------
  */
 

@@ -1,0 +1,54 @@
+/* fuse.h: what the files of the pass `fuse` share.
+ *
+ *     clusters.c   which nodes become one kernel
+ *     fuse.c       the graph with these nodes next to each other
+ */
+#ifndef TGC_FUSE_H
+#define TGC_FUSE_H
+
+#include "dag.h"
+#include "op.h"
+
+/* Where an operand's elements come from, seen through views. */
+typedef enum Reach {
+    REACH_SAME,   /* the same place */
+    REACH_ORDER,  /* the same place, counted row-major in another shape */
+    REACH_SPREAD, /* repeated along new dimensions */
+    REACH_ELSEWHERE
+} Reach;
+
+typedef struct Operand {
+    Value base; /* what is computed, or comes from outside */
+    Reach reach;
+    uint32_t spread; /* REACH_SPREAD: the broadcast */
+} Operand;
+
+/* A cluster is nodes that run in one nest of loops, over the shape that they
+ * have in common, and at most one way to reduce that shape: then what has the
+ * reduced shape is computed once a row. */
+typedef struct Cluster {
+    uint32_t reduction;          /* one of its reductions; 0: none */
+    uint32_t first, last, count; /* its nodes: Clusters.next */
+    bool reshaped; /* goes by several shapes of as many elements */
+    bool updates;  /* computes what nothing but an update needs */
+} Cluster;
+
+typedef struct Clusters {
+    const Graph *g;
+    Arena *arena;
+    Dag dag;          /* nodes by id; those in kernels and library calls */
+    bool *free;       /* costs nothing: constants, and views of one operand */
+    bool *updates;    /* needed by updates alone */
+    bool *row;        /* computed once a row of its cluster's reduction */
+    uint32_t *next;   /* node of the same cluster; 0: the last one */
+    Cluster *cluster; /* by the node that dag_find gives */
+} Clusters;
+
+/* Which nodes run together.  Everything lives in the arena. */
+void clusters_find(Clusters *c, const Graph *g, Arena *a);
+
+Operand cluster_operand(const Clusters *c, Value v);
+/* Is it a node of its own in the dag: neither free, nor source, nor root? */
+bool cluster_holds(const Clusters *c, uint32_t id);
+
+#endif
