@@ -17,7 +17,44 @@ int process_cores(void)
     return n < 1 ? 1 : n > 64 ? 64 : (int)n;
 }
 
-static int start(const Command *c, pid_t *pid)
+void process_block_signals(sigset_t *before)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ends, before);
+}
+
+bool process_interrupted(void)
+{
+    sigset_t now;
+    sigpending(&now);
+    return sigismember(&now, SIGINT) == 1 || sigismember(&now, SIGTERM) == 1 ||
+           sigismember(&now, SIGHUP) == 1;
+}
+
+void process_restore_signals(const sigset_t *before)
+{
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+static int start_with(const Command *c, const posix_spawn_file_actions_t *files,
+                      const sigset_t *mask, pid_t *pid)
+{
+    posix_spawnattr_t attr;
+    int error = posix_spawnattr_init(&attr);
+    if (error)
+        return error;
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attr, mask);
+    error = posix_spawnp(pid, c->argv[0], files, &attr, c->argv, environ);
+    posix_spawnattr_destroy(&attr);
+    return error;
+}
+
+static int start(const Command *c, const sigset_t *mask, pid_t *pid)
 {
     posix_spawn_file_actions_t files;
     int error = posix_spawn_file_actions_init(&files);
@@ -29,7 +66,7 @@ static int start(const Command *c, pid_t *pid)
     if (!error)
         error = posix_spawn_file_actions_adddup2(&files, 1, 2);
     if (!error)
-        error = posix_spawnp(pid, c->argv[0], &files, NULL, c->argv, environ);
+        error = start_with(c, &files, mask, pid);
     posix_spawn_file_actions_destroy(&files);
     return error;
 }
@@ -39,8 +76,8 @@ static bool start_failed(const Command *c, int error, Error *e)
     if (error == ENOENT)
         return error_set(e,
                          "there is no C compiler '%.100s' on the path: install "
-                         "one (apt-get install gcc) or name another with "
-                         "--cc=PROGRAM",
+                         "one (apt-get install gcc), or set CC to the one to "
+                         "use",
                          c->argv[0]);
     return error_set(e, "cannot run %.100s: %s", c->argv[0], strerror(error));
 }
@@ -72,34 +109,61 @@ static int wait_one(const pid_t *pid, int n, int *status)
     }
 }
 
-bool process_run(const Command *command, int n, int jobs, int *failed, Error *e)
+typedef struct Batch {
+    const Command *command;
+    pid_t *pid;
+    int n, next, running;
+    bool ok;
+    int *failed;
+    Error *error;
+} Batch;
+
+static void batch_fail(Batch *b, int i, const Error *why)
+{
+    if (b->ok) {
+        *b->error = *why;
+        *b->failed = i;
+    }
+    b->ok = false;
+}
+
+static void batch_start(Batch *b, const sigset_t *mask)
+{
+    Error why;
+    int i = b->next++;
+    int error = start(&b->command[i], mask, &b->pid[i]);
+    if (!error) {
+        b->running++;
+        return;
+    }
+    start_failed(&b->command[i], error, &why);
+    batch_fail(b, i, &why);
+}
+
+static void batch_wait(Batch *b)
+{
+    Error why;
+    int status, i = wait_one(b->pid, b->next, &status);
+    b->running--;
+    if (i >= 0 && !ended_well(status, &b->command[i], &why))
+        batch_fail(b, i, &why);
+}
+
+bool process_run(const Command *command, int n, int jobs, const sigset_t *mask,
+                 int *failed, Error *e)
 {
     pid_t *pid = calloc((size_t)n + 1, sizeof *pid);
     if (!pid)
         return error_set(e, "out of memory");
-    bool ok = true;
-    int next = 0, running = 0;
-    while (running || (ok && next < n)) {
-        if (ok && next < n && running < jobs) {
-            int error = start(&command[next], &pid[next]);
-            if (error) {
-                ok = start_failed(&command[next], error, e);
-                *failed = next;
-                continue;
-            }
-            running++;
-            next++;
-            continue;
-        }
-        int status, i = wait_one(pid, next, &status);
-        running--;
-        Error why;
-        if (i >= 0 && !ended_well(status, &command[i], &why) && ok) {
-            ok = false;
-            *e = why;
-            *failed = i;
-        }
+    Batch b = {command, pid, n, 0, 0, true, failed, e};
+    while (b.running || (b.ok && b.next < n)) {
+        if (process_interrupted())
+            batch_fail(&b, b.next, &(Error){"interrupted"});
+        if (b.ok && b.next < n && b.running < jobs)
+            batch_start(&b, mask);
+        else if (b.running)
+            batch_wait(&b);
     }
     free(pid);
-    return ok;
+    return b.ok;
 }

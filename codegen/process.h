@@ -3,17 +3,26 @@
 #define TGC_PROCESS_H
 
 #include "ir.h"
+#include <signal.h>
 
-/* Commands that run side by side, at most `jobs` at once. */
 typedef struct Command {
-    char *const *argv;   /* NULL-ended */
-    const char *log;     /* file for what it writes to stderr and stdout */
+    char *const *argv; /* NULL-ended */
+    const char *log;   /* file for what it writes to stdout and stderr */
 } Command;
 
-/* Runs all; false with a message where one could not be started or failed;
- * *failed is its number.  No shell is involved. */
-bool process_run(const Command *command, int n, int jobs, int *failed,
-                 Error *e);
+/* Runs all, at most `jobs` side by side; no shell is involved.  False with a
+ * message where one could not be started or failed; *failed is its number.
+ * The children get the signal mask *mask. */
+bool process_run(const Command *command, int n, int jobs,
+                 const sigset_t *mask, int *failed, Error *e);
 int process_cores(void);
+
+/* Blocks SIGINT, SIGTERM and SIGHUP, so that what was begun can be cleaned up
+ * before they take effect, and says what was blocked before.  Children are not
+ * blocked: those that a terminal's ^C reaches end at once. */
+void process_block_signals(sigset_t *before);
+/* Has one come since then? */
+bool process_interrupted(void);
+void process_restore_signals(const sigset_t *before);
 
 #endif

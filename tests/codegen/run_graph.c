@@ -260,7 +260,9 @@ static bool compile(RunGraph *r, Error *e)
                           c, "-lm", NULL};
     Command command = {(char *const *)argv, log};
     int failed;
-    if (!process_run(&command, 1, 1, &failed, e))
+    sigset_t none;
+    sigemptyset(&none);
+    if (!process_run(&command, 1, 1, &none, &failed, e))
         return compile_failed(r, log, e);
     r->library = dlopen(so, RTLD_NOW);
     if (!r->library)
