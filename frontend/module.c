@@ -1,0 +1,309 @@
+/* module.c: from a file to graphs.
+ *
+ *     train       image, label, lr -> loss (mean over the batch), correct
+ *     train_tail  the same for the last, smaller batch of an epoch
+ *     eval        image, label, count -> loss (sum), correct, over the first
+ *                 `count` images of the batch: the last batch is padded
+ *
+ * The net is elaborated once for each; states are shared by name. */
+#include "elaborate.h"
+#include "parse.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- pieces of graphs --------------------------------------------------------------- */
+
+static Value node1(Elab *el, const OpDesc *op, Value a, const Attr *attr, int n)
+{
+    return elab_node(el, el->net->item->name.span, op, &a, 1, attr, n);
+}
+
+static Value node2(Elab *el, const OpDesc *op, Value a, Value b)
+{
+    return elab_node(el, el->net->item->name.span, op, (Value[]){a, b}, 2, NULL,
+                     0);
+}
+
+static Value input(Elab *el, const char *name, const Type *type)
+{
+    Attr attr[] = {attr_string("name", name), attr_dtype("dtype", type->dtype),
+                   attr_ints("shape", type->dim, type->rank)};
+    return elab_node(el, el->net->item->name.span, &op_input, NULL, 0, attr, 3);
+}
+
+static void output(Elab *el, const char *name, Value v)
+{
+    Attr attr = attr_string("name", name);
+    node1(el, &op_output, v, &attr, 1);
+}
+
+static Value sum(Elab *el, Value v)
+{
+    Attr attr = attr_ints("axes", (const int64_t[]){0}, 1);
+    return node1(el, &op_reduce_sum, v, &attr, 1);
+}
+
+static Value constant(Elab *el, Type type, double value)
+{
+    Attr attr[] = {attr_float("value", value), attr_dtype("dtype", type.dtype),
+                   attr_ints("shape", type.dim, type.rank)};
+    return elab_node(el, el->net->item->name.span, &op_const, NULL, 0, attr, 3);
+}
+
+/* bool[N]: rows below `count`. */
+static Value real_rows(Elab *el, int64_t batch)
+{
+    Type one = type_scalar(DT_I32), many = type_make(DT_I32, 1, &batch);
+    Value count = input(el, "count", &one);
+    Attr iota[] = {attr_int("axis", 0), attr_dtype("dtype", DT_I32),
+                   attr_ints("shape", &batch, 1)};
+    Value row = elab_node(el, el->net->item->name.span, &op_iota, NULL, 0, iota,
+                          3);
+    Attr wide[] = {attr_ints("shape", many.dim, 1), attr_ints("dims", NULL, 0)};
+    return node2(el, &op_less, row, node1(el, &op_broadcast, count, wide, 2));
+}
+
+/* v where the row is real, else 0. */
+static Value only_real(Elab *el, Value real, Value v)
+{
+    if (!real.node || !v.node)
+        return NO_VALUE;
+    Value in[] = {real, v, constant(el, *graph_type(el->graph, v), 0)};
+    return elab_node(el, el->net->item->name.span, &op_select, in, 3, NULL, 0);
+}
+
+/* ---- loss and metrics ---------------------------------------------------------------- */
+
+/* What the net returns must be a score for each class. */
+static bool check_scores(Elab *el, Datum scores)
+{
+    Span at = el->net->item->name.span;
+    if (scores.kind == DATUM_ERROR)
+        return false;
+    if (scores.kind != DATUM_TENSOR) {
+        diag_error(el->diag, at, "a net returns one tensor, not %s",
+                   datum_text(scores, el->graph, el->arena));
+        return false;
+    }
+    const Type *t = graph_type(el->graph, scores.tensor);
+    if (t->rank == 2)
+        return true;
+    if (diag_error(el->diag, at,
+                   "cross_entropy wants [classes] from the net, not %s",
+                   shape_text(t, el->arena)))
+        diag_hint(el->diag, "return dense(flatten(x), classes)");
+    return false;
+}
+
+static bool has_parameter(const Elab *el)
+{
+    for (size_t i = 0; i < el->module->n_states; i++)
+        if (el->module->state[i].role == STATE_PARAM)
+            return true;
+    return false;
+}
+
+static void add_loss(Elab *el, Value scores, Value label)
+{
+    Span at = el->net->item->name.span;
+    double smoothing =
+        settings_number(&el->module->settings, "loss.label_smoothing");
+    Attr smooth = attr_float("smoothing", el->training ? smoothing : 0);
+    Attr axis = attr_int("axis", 1);
+    Attr dtype = attr_dtype("dtype", DT_I32);
+    Value each = elab_node(el, at, &op_softmax_cross_entropy,
+                           (Value[]){scores, label}, 2, &smooth, 1);
+    Value best = node1(el, &op_argmax, scores, &axis, 1);
+    Value right = node2(el, &op_equal, best, label);
+    Value correct = node1(el, &op_cast, right, &dtype, 1);
+    if (!each.node || !correct.node)
+        return;
+    if (!el->training) {
+        Value real = real_rows(el, el->batch);
+        output(el, "loss", sum(el, only_real(el, real, each)));
+        output(el, "correct", sum(el, only_real(el, real, correct)));
+        return;
+    }
+    Value share = constant(el, type_scalar(DT_F32), 1 / (double)el->batch);
+    output(el, "loss", node2(el, &op_mul, sum(el, each), share));
+    output(el, "correct", sum(el, correct));
+}
+
+/* ---- graphs -------------------------------------------------------------------------- */
+
+/* The one input of the net: its shape; false after a message. */
+static bool input_type(Elab *el, Type *t)
+{
+    const Item *net = el->net->item;
+    *t = (Type){.dtype = DT_F32};
+    if (net->parameters.n != 1) {
+        diag_error(el->diag, net->name.span,
+                   "a net has one input, as in net %s(image: [3, 32, 32])",
+                   net->name.text);
+        return false;
+    }
+    const Parameter *p = &net->parameters.item[0];
+    if (!p->value) {
+        diag_error(el->diag, p->name.span, "%s needs a shape: %s: [3, 32, 32]",
+                   p->name.text, p->name.text);
+        return false;
+    }
+    el->in = el->net->unit;
+    bool ok = elab_shape(el, p->value, t);
+    el->in = NULL;
+    t->dim[0] = el->batch;
+    if (ok && (t->rank != 4 || !type_fits(t))) {
+        diag_error(el->diag, p->value->span,
+                   t->rank != 4 ? "an image is [channels, height, width]"
+                                : "a batch of such images would be too large");
+        return false;
+    }
+    return ok;
+}
+
+static void build_graph(Elab *el, const char *name, bool training,
+                        int64_t batch)
+{
+    Type image, label = type_make(DT_I32, 1, &batch);
+    el->graph = graph_new(el->module, name);
+    el->training = training;
+    el->batch = batch;
+    el->seed = el->step = NO_VALUE;
+    el->streams = 0;
+    el->steps = 0;
+    el->paths = (Scope){0};
+    if (input_type(el, &image)) {
+        Value x = input(el, "image", &image);
+        Value y = input(el, "label", &label);
+        Type scalar = type_scalar(DT_F32);
+        if (training)
+            input(el, "lr", &scalar);
+        Datum scores = elab_run_net(el, x);
+        if (!el->diag->errors && check_scores(el, scores))
+            add_loss(el, scores.tensor, y);
+    }
+    module_add_graph(el->module, el->graph);
+    el->graph = NULL;
+}
+
+/* Images in the last batch of an epoch, where it is kept and differs; else 0. */
+static int64_t tail_batch(const Settings *s)
+{
+    int64_t batch = (int64_t)settings_number(s, "batch");
+    int64_t samples = (int64_t)settings_number(s, "data.samples");
+    const char *data = settings_text(s, "data");
+    if (strcmp(settings_text(s, "tail"), "keep"))
+        return 0;
+    if (!samples)
+        samples = !strncmp(data, "cifar", 5)              ? 50000
+                  : !strcmp(data, "fashion_mnist") ? 60000
+                                                   : 0;
+    return samples % batch;
+}
+
+static void build_graphs(Elab *el)
+{
+    int64_t batch =
+        (int64_t)settings_number(&el->module->settings, "batch");
+    int64_t tail = tail_batch(&el->module->settings);
+    build_graph(el, "train", true, batch);
+    if (!el->diag->errors && !has_parameter(el))
+        diag_error(el->diag, el->net->item->name.span,
+                   "net %s has nothing to train: no layer with weights",
+                   el->net->item->name.text);
+    if (!el->diag->errors && tail)
+        build_graph(el, "train_tail", true, tail);
+    if (!el->diag->errors)
+        build_graph(el, "eval", false, batch);
+}
+
+/* ---- the way in ---------------------------------------------------------------------- */
+
+/* "models/resnet20.net": resnet20 */
+static const char *module_name(const char *path, Arena *a)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    if (n > 4 && !strcmp(name + n - 4, ".net"))
+        n -= 4;
+    char *text = n ? arena_strndup(a, name, n) : arena_strdup(a, "net");
+    for (char *p = text; *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    "0123456789_-.",
+                    *p))
+            *p = '_';
+    return text;
+}
+
+static Diag diag_new(const FrontendOptions *o, Arena *a)
+{
+    FILE *out = o->messages ? o->messages : stderr;
+    return (Diag){.out = out, .color = o->color, .arena = a};
+}
+
+static Module *elaborate(const Source *source, const FrontendOptions *o,
+                         Diag *diag, Arena *a)
+{
+    Elab el = {.options = o, .arena = a, .diag = diag};
+    el.module = module_new(module_name(source->path, a));
+    elab_load(&el, source);
+    if (!diag->errors)
+        elab_settings(&el);
+    if (!diag->errors)
+        build_graphs(&el);
+    if (!diag->errors)
+        return el.module;
+    if (diag_full(diag))
+        fprintf(diag->out, "tgc: %d errors; the rest is not shown\n",
+                diag->errors);
+    module_free(el.module);
+    return NULL;
+}
+
+Module *frontend_compile_text(const char *text, size_t size, const char *path,
+                              const FrontendOptions *o)
+{
+    Arena *a = arena_new();
+    Diag diag = diag_new(o, a);
+    Error e;
+    const Source *source = source_text(a, path, text, size, &e);
+    Module *m = source ? elaborate(source, o, &diag, a) : NULL;
+    if (!source)
+        fprintf(diag.out, "%s: error: %s\n", path, e.text);
+    arena_free(a);
+    return m;
+}
+
+/* Reads the file, or says why not. */
+static const Source *open_source(const char *path, Diag *diag, Arena *a)
+{
+    Error e;
+    const Source *source = source_read(a, path, &e);
+    if (!source)
+        fprintf(diag->out, "%s: error: %s\n", path, e.text);
+    return source;
+}
+
+Module *frontend_compile(const char *path, const FrontendOptions *o)
+{
+    Arena *a = arena_new();
+    Diag diag = diag_new(o, a);
+    const Source *source = open_source(path, &diag, a);
+    Module *m = source ? elaborate(source, o, &diag, a) : NULL;
+    arena_free(a);
+    return m;
+}
+
+bool frontend_print_ast(const char *path, const FrontendOptions *o, FILE *out)
+{
+    Arena *a = arena_new();
+    Diag diag = diag_new(o, a);
+    const Source *source = open_source(path, &diag, a);
+    File *file = source ? parse_file(source, a, &diag) : NULL;
+    bool ok = file && !diag.errors;
+    if (ok)
+        file_print(file, out);
+    arena_free(a);
+    return ok;
+}
