@@ -191,6 +191,7 @@ static Datum build_pad(LayerCall *c)
     const Type *in = layer_type(c, x);
     static const char *const side[] = {"", "channels", "height", "width"};
     int64_t low[MAX_RANK] = {0}, high[MAX_RANK] = {0}, ends[2];
+    bool any = false;
     for (int d = 1; d < 4; d++) {
         if (!layer_given(c, side[d]))
             continue;
@@ -199,7 +200,10 @@ static Datum build_pad(LayerCall *c)
         layer_pair(c, side[d], ends);
         low[d] = ends[0];
         high[d] = ends[1];
+        any = any || ends[0] || ends[1];
     }
+    if (!any)
+        return datum_tensor(x);
     return layer_result(pad_by(c, x, low, high, layer_number(c, "value")));
 }
 
@@ -259,9 +263,9 @@ const Layer layer_slice = {
                                    {"axis", PARAM_WORD, .value = NULL,
                                     .words = AXIS_WORDS,
                                     .doc = "channels, height or width"},
-                                   {"begin", PARAM_INT, NULL, 0, 1e18},
-                                   {"end", PARAM_INT, NULL, 1, 1e18},
-                                   {"step", PARAM_INT, "1", 1, 1e18},
+                                   {"begin", PARAM_INT, .low = 0, .high = 1e18},
+                                   {"end", PARAM_INT, .low = 1, .high = 1e18},
+                                   {"step", PARAM_INT, "1", .low = 1, .high = 1e18},
                                    {0}},
     .build = build_slice,
 };

@@ -54,10 +54,29 @@ static bool to_setting(Elab *el, Datum d, SettingValue *v)
     }
 }
 
+/* A section gets another kind: what only its old kind knows goes with it, so
+ * that `schedule cosine` replaces a whole `schedule multistep { at = .. }`. */
+static void change_kind(Settings *s, const char *section, const char *kind)
+{
+    const SettingValue *before = settings_get(s, section);
+    size_t n = strlen(section), kept = 0;
+    if (!before || !strcmp(before->text, kind))
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        const char *key = s->item[i].key, *only = setting_spec(key)->only;
+        bool inside = !strncmp(key, section, n) && key[n] == '.';
+        if (!inside || !only || is_word(only, kind))
+            s->item[kept++] = s->item[i];
+    }
+    s->n = kept;
+}
+
 static void set(Elab *el, const char *key, SettingValue v, Span at)
 {
     char error[MAX_TEXT];
     Module *m = el->module;
+    if (v.type == SET_WORD && setting_spec(key))
+        change_kind(&m->settings, key, v.text);
     if (!settings_set(&m->settings, m->arena, key, v, elab_loc(el, at), error,
                       sizeof error))
         diag_error(el->diag, at, "%s", error);
@@ -135,8 +154,8 @@ static void set_nodes(Elab *el, const char *section, const SettingNodes *list)
         set_node(el, section, list->item[i]);
 }
 
-/* --set optimizer.lr=0.05 */
-static void set_option(Elab *el, const char *text)
+/* --set optimizer.lr=0.05; first those that choose a kind, then the others. */
+static void set_option(Elab *el, const char *text, bool kinds)
 {
     char error[MAX_TEXT];
     Module *m = el->module;
@@ -147,6 +166,10 @@ static void set_option(Elab *el, const char *text)
         return;
     }
     const char *key = arena_strndup(el->arena, text, (size_t)(equals - text));
+    if (strchr(key, '.') && kinds)
+        return;
+    if (setting_spec(key) && setting_spec(key)->type == SET_WORD)
+        change_kind(&m->settings, key, equals + 1);
     if (!settings_set_text(&m->settings, m->arena, key, equals + 1, 0, error,
                            sizeof error))
         diag_error(el->diag, (Span){0}, "--set %.60s: %s", key, error);
@@ -177,8 +200,9 @@ void elab_settings(Elab *el)
         set_nodes(el, "", &el->train[i].item->settings);
         el->in = NULL;
     }
-    for (int i = 0; i < el->options->n_set; i++)
-        set_option(el, el->options->set[i]);
+    for (int kinds = 1; kinds >= 0; kinds--)
+        for (int i = 0; i < el->options->n_set; i++)
+            set_option(el, el->options->set[i], kinds);
     if (el->diag->errors)
         return;
     if (!settings_finish(&m->settings, m->arena, error, sizeof error, &loc))
