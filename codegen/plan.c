@@ -53,23 +53,47 @@ static void end_array(FILE *out, size_t n)
 
 /* ---- the module's tables ------------------------------------------------ */
 
-static void write_settings(const Module *m, Arena *a, FILE *out)
+static void write_setting(const SettingSpec *spec, const char *key,
+                          const char *text, FILE *out)
 {
+    fputs("{", out);
+    write_string(out, key);
+    fputs(",", out);
+    if (text)
+        write_string(out, text);
+    else
+        fputs("0", out);
+    fputs(",", out);
+    write_bool(out, spec && spec->run_time);
+    fprintf(out, ",%d,", spec ? spec->type : SET_TEXT);
+    if (spec && spec->words)
+        write_string(out, spec->words);
+    else
+        fputs("0", out);
+    fprintf(out, ",%.17g,%.17g},\n", spec ? spec->low : 0,
+            spec ? spec->high : 0);
+}
+
+/* Those that are set, and those that are not but may be when the program
+ * runs. */
+static size_t write_settings(const Module *m, Arena *a, FILE *out)
+{
+    size_t n = m->settings.n;
     fputs("static const PlanSetting settings[] = {\n", out);
     for (size_t i = 0; i < m->settings.n; i++) {
         const Setting *s = &m->settings.item[i];
-        const SettingSpec *spec = setting_spec(s->key);
-        fputs("{", out);
-        write_string(out, s->key);
-        fputs(",", out);
-        write_string(out, setting_value_text(&s->value, a));
-        fputs(",", out);
-        write_bool(out, spec && spec->run_time);
-        fputs("},\n", out);
+        write_setting(setting_spec(s->key), s->key,
+                      setting_value_text(&s->value, a), out);
     }
-    end_array(out, m->settings.n);
+    for (const SettingSpec *spec = setting_table; spec->key; spec++) {
+        if (!spec->run_time || settings_get(&m->settings, spec->key))
+            continue;
+        write_setting(spec, spec->key, NULL, out);
+        n++;
+    }
+    end_array(out, n);
+    return n;
 }
-
 
 /* By state, so that this is not quadratic. */
 static const Buffer **state_buffers(const Module *m, Arena *a)
@@ -121,8 +145,8 @@ static void write_lib(const Kernels *k, FILE *out)
                 ",\n ",
                 d->kind, d->of, d->dtype, d->spatial, d->batch, d->groups,
                 d->in_channels, d->out_channels);
-        const int64_t *const v[] = {d->in,     d->out,      d->kernel,
-                                    d->stride, d->dilation, d->pad_low,
+        const int64_t *const v[] = {d->in,      d->out,      d->kernel,
+                                    d->stride,  d->dilation, d->pad_low,
                                     d->pad_high};
         for (int j = 0; j < 7; j++) {
             write_numbers(out, v[j], LIB_MAX_SPATIAL);
@@ -287,7 +311,8 @@ static int64_t largest_arena(const Program *p)
 
 /* ---- the whole ---------------------------------------------------------- */
 
-static void write_plan(const Program *p, const CodegenOptions *o, FILE *out)
+static void write_plan(const Program *p, const CodegenOptions *o,
+                       size_t n_settings, FILE *out)
 {
     const char *march = o->march ? o->march : "native";
     fputs("static const Plan plan = {\n PLAN_VERSION,", out);
@@ -301,16 +326,15 @@ static void write_plan(const Program *p, const CodegenOptions *o, FILE *out)
             " %" PRId64 ",%" PRId64 ",%" PRId64 ",\n settings,%zu,states,%zu,"
             "lib,%zu,kernels,%zu,graphs,%zu};\n\n",
             trained_scalars(p->module), largest_arena(p),
-            p->kernels->scratch_bytes, p->module->settings.n,
-            p->module->n_states, p->kernels->n_libs, p->kernels->n_kernels,
-            p->n_graphs);
+            p->kernels->scratch_bytes, n_settings, p->module->n_states,
+            p->kernels->n_libs, p->kernels->n_kernels, p->n_graphs);
 }
 
 void plan_write(const Program *p, const CodegenOptions *o, FILE *out)
 {
     Arena *a = arena_new();
     fputs("#include \"lib.h\"\n#include \"plan.h\"\n\n", out);
-    write_settings(p->module, a, out);
+    size_t n_settings = write_settings(p->module, a, out);
     write_states(p->module, a, out);
     write_lib(p->kernels, out);
     write_kernels(p->kernels, out);
@@ -321,7 +345,7 @@ void plan_write(const Program *p, const CodegenOptions *o, FILE *out)
     for (size_t i = 0; i < p->n_graphs; i++)
         write_graph(&p->graph[i], i, n[i], out);
     end_array(out, p->n_graphs);
-    write_plan(p, o, out);
+    write_plan(p, o, n_settings, out);
     fputs("int main(int argc, char **argv)\n{\n"
           "    return tgc_main(&plan, argc, argv);\n}\n",
           out);
