@@ -95,6 +95,17 @@ static bool check_scores(Elab *el, Datum scores)
     return false;
 }
 
+/* So that a label that the net has no score for is found when data is read. */
+static void note_classes(Elab *el, Value scores)
+{
+    char error[MAX_TEXT];
+    SettingValue n = {.type = SET_INT,
+                      .number = (double)graph_type(el->graph, scores)->dim[1]};
+    if (!settings_set(&el->module->settings, el->module->arena, "data.classes",
+                      n, 0, error, sizeof error))
+        diag_error(el->diag, el->net->item->name.span, "%s", error);
+}
+
 static bool has_parameter(const Elab *el)
 {
     for (size_t i = 0; i < el->module->n_states; i++)
@@ -179,8 +190,10 @@ static void build_graph(Elab *el, const char *name, bool training,
         if (training)
             input(el, "lr", &scalar);
         Datum scores = elab_run_net(el, x);
-        if (!el->diag->errors && check_scores(el, scores))
+        if (!el->diag->errors && check_scores(el, scores)) {
+            note_classes(el, scores.tensor);
             add_loss(el, scores.tensor, y);
+        }
     }
     module_add_graph(el->module, el->graph);
     el->graph = NULL;
