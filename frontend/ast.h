@@ -58,7 +58,7 @@ typedef enum ExprKind {
     EXPR_CHOICE, /* operand[0] ? operand[1] : operand[2] */
     EXPR_INDEX,  /* operand[0][operand[1]] */
     EXPR_CALL,
-    EXPR_LABEL   /* label: operand[0] */
+    EXPR_LABEL /* label: operand[0] */
 } ExprKind;
 
 typedef enum Operator {

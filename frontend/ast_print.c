@@ -193,7 +193,8 @@ static void print_body(Printer *t, const Body *b)
     t->indent--;
 }
 
-/* ---- items ----------------------------------------------------------------- */
+/* ---- items -----------------------------------------------------------------
+ */
 
 static void print_parameters(Printer *t, const Parameters *list)
 {

@@ -1,9 +1,11 @@
-/* call.c: calling blocks and layers: arguments to parameters, names to paths. */
+/* call.c: calling blocks and layers: arguments to parameters, names to paths.
+ */
 #include "elaborate.h"
 #include "layers.h"
 #include <string.h>
 
-/* ---- arguments ---------------------------------------------------------------- */
+/* ---- arguments
+ * ---------------------------------------------------------------- */
 
 /* What is called, as its callers see it. */
 typedef struct Signature {
@@ -87,7 +89,8 @@ static void missing(Elab *el, const Signature *s, const Expr *e, size_t k)
         diag_hint(el->diag, "%s", s->text);
 }
 
-/* ---- paths -------------------------------------------------------------------- */
+/* ---- paths
+ * -------------------------------------------------------------------- */
 
 static const char *join(Elab *el, Span at, const char *path, const char *label)
 {
@@ -112,7 +115,8 @@ static const char *call_path(Elab *el, const Expr *e, const Label *label,
     return *name ? join(el, at, path, name) : path;
 }
 
-/* ---- blocks ------------------------------------------------------------------- */
+/* ---- blocks
+ * ------------------------------------------------------------------- */
 
 static Signature block_signature(const Block *b, Arena *a)
 {
@@ -180,8 +184,8 @@ static Datum run_body(Elab *el, const Block *b)
     elab_body(el, &b->item->body);
     if (!call->returned && el->diag->errors == errors &&
         el->steps <= MOST_STEPS)
-        diag_error(el->diag, b->item->name.span,
-                   "%s ends without return", b->item->name.text);
+        diag_error(el->diag, b->item->name.span, "%s ends without return",
+                   b->item->name.text);
     return call->results;
 }
 
@@ -228,7 +232,8 @@ Datum elab_run_net(Elab *el, Value image)
     return d;
 }
 
-/* ---- layers ------------------------------------------------------------------- */
+/* ---- layers
+ * ------------------------------------------------------------------- */
 
 static bool word_known(const char *words, const char *name)
 {
@@ -244,8 +249,7 @@ static Datum eval_word(Elab *el, const LayerParam *p, const Expr *e)
 {
     if (e->kind == EXPR_NAME && word_known(p->words, e->text))
         return datum_string(e->text);
-    if (e->kind == EXPR_NAME &&
-        elab_lookup(el, e->text).kind == DATUM_ERROR) {
+    if (e->kind == EXPR_NAME && elab_lookup(el, e->text).kind == DATUM_ERROR) {
         if (diag_error(el->diag, e->span, "%s is none of: %s", e->text,
                        p->words)) {
             Nearest n = nearest_of(e->text);
@@ -295,10 +299,9 @@ static bool in_range(const LayerParam *p, Datum d)
 
 static bool two_ints(Datum d)
 {
-    return d.kind == DATUM_INT ||
-           (d.kind == DATUM_LIST && d.list.n == 2 &&
-            d.list.item[0].kind == DATUM_INT &&
-            d.list.item[1].kind == DATUM_INT);
+    return d.kind == DATUM_INT || (d.kind == DATUM_LIST && d.list.n == 2 &&
+                                   d.list.item[0].kind == DATUM_INT &&
+                                   d.list.item[1].kind == DATUM_INT);
 }
 
 static bool words_known(const LayerParam *p, Datum d)
@@ -369,12 +372,12 @@ static bool check_argument(LayerCall *c, size_t k)
         return true;
     if (p->high < 1e15)
         diag_error(el->diag, c->at[k], "%s: %s is %s, not from %g to %g",
-                   c->layer->name, p->name,
-                   datum_text(d, el->graph, el->arena), p->low, p->high);
+                   c->layer->name, p->name, datum_text(d, el->graph, el->arena),
+                   p->low, p->high);
     else
         diag_error(el->diag, c->at[k], "%s: %s is %s, and must be at least %g",
-                   c->layer->name, p->name,
-                   datum_text(d, el->graph, el->arena), p->low);
+                   c->layer->name, p->name, datum_text(d, el->graph, el->arena),
+                   p->low);
     return false;
 }
 
@@ -432,7 +435,8 @@ static Datum call_layer(Elab *el, const Expr *e, const Label *label,
     return d;
 }
 
-/* ---- what a call names ---------------------------------------------------------- */
+/* ---- what a call names
+ * ---------------------------------------------------------- */
 
 /* A block or a layer of that name: one held by a local name goes first; a
  * local number of the same name does not get in the way. */

@@ -86,11 +86,11 @@ bool datum_equal(Datum a, Datum b)
 const char *datum_kind(Datum d)
 {
     static const char *const name[] = {
-        [DATUM_ERROR] = "an error",   [DATUM_INT] = "a whole number",
-        [DATUM_FLOAT] = "a number",   [DATUM_BOOL] = "true or false",
-        [DATUM_STRING] = "a string",  [DATUM_LIST] = "a list",
-        [DATUM_TENSOR] = "a tensor",  [DATUM_BLOCK] = "a block",
-        [DATUM_LAYER] = "a layer",    [DATUM_RESULTS] = "several results"};
+        [DATUM_ERROR] = "an error",  [DATUM_INT] = "a whole number",
+        [DATUM_FLOAT] = "a number",  [DATUM_BOOL] = "true or false",
+        [DATUM_STRING] = "a string", [DATUM_LIST] = "a list",
+        [DATUM_TENSOR] = "a tensor", [DATUM_BLOCK] = "a block",
+        [DATUM_LAYER] = "a layer",   [DATUM_RESULTS] = "several results"};
     return name[d.kind];
 }
 
@@ -144,7 +144,8 @@ const char *datum_text(Datum d, const Graph *g, Arena *a)
     return "an error";
 }
 
-/* ---- names ---------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------
+ */
 
 typedef struct ScopeKey {
     const Scope *scope;

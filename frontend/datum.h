@@ -62,7 +62,8 @@ const char *datum_text(Datum d, const Graph *g, Arena *a);
 /* A tensor's shape without the batch: "[16, 32, 32]". */
 const char *shape_text(const Type *t, Arena *a);
 
-/* ---- names ---------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------
+ */
 
 typedef struct Binding {
     const char *name;

@@ -20,11 +20,19 @@ static bool continues(char c)
     return ((unsigned char)c & 0xC0) == 0x80; /* inside a UTF-8 sequence */
 }
 
-/* A byte as it may go to a terminal: no control characters. */
-static char shown(char c)
+/* Text as it may go to a terminal: no control characters, no broken UTF-8. */
+static void print_text(FILE *out, const char *text, size_t size)
 {
-    unsigned char u = (unsigned char)c;
-    return u == '\t' || (u >= ' ' && u != 127) ? c : '?';
+    for (size_t i = 0; i < size;) {
+        size_t n = source_utf8_length(text + i, size - i);
+        unsigned char c = (unsigned char)text[i];
+        bool fine = n > 0 && (c == '\t' || (c >= ' ' && c != 127));
+        if (fine)
+            fwrite(text + i, 1, n, out);
+        else if (!continues(text[i]))
+            fputc('?', out);
+        i += fine ? n : 1;
+    }
 }
 
 /* The piece of a line to show: a very long line is cut around the column. */
@@ -81,8 +89,7 @@ static void print_source(const Diag *d, Span at)
         return;
     Excerpt e = excerpt_of(at);
     fprintf(d->out, "%5d | ", at.line);
-    for (size_t i = 0; i < e.size; i++)
-        fputc(shown(e.text[i]), d->out);
+    print_text(d->out, e.text, e.size);
     fputc('\n', d->out);
     print_marker(d, e, at);
 }

@@ -30,8 +30,8 @@ enum {
 /* One loaded file with what was bound in it. */
 typedef struct Unit {
     const File *file;
-    const char *path, *real; /* as the user would type it; to compare */
-    Scope scope;             /* params and constants */
+    const char *path, *real;    /* as the user would type it; to compare */
+    Scope scope;                /* params and constants */
     const Parameters *bindings; /* by `use`; NULL for the main file */
     Scope given;                /* their values */
     struct Unit *user;          /* the file that uses this one */
@@ -97,18 +97,21 @@ typedef struct Elab {
     int64_t steps;
 } Elab;
 
-/* ---- files.c ---------------------------------------------------------------- */
+/* ---- files.c ----------------------------------------------------------------
+ */
 
 /* Loads the main file and all that it uses, evaluates params and constants,
  * finds the net.  Errors are in el->diag. */
 void elab_load(Elab *el, const Source *source);
 
-/* ---- train.c ---------------------------------------------------------------- */
+/* ---- train.c ----------------------------------------------------------------
+ */
 
 /* Fills module->settings from the train sections and --set. */
 void elab_settings(Elab *el);
 
-/* ---- eval.c ----------------------------------------------------------------- */
+/* ---- eval.c -----------------------------------------------------------------
+ */
 
 Datum elab_eval(Elab *el, const Expr *e); /* never DATUM_RESULTS */
 Datum elab_eval_results(Elab *el, const Expr *e);
@@ -122,13 +125,15 @@ void elab_suggest(Elab *el, const char *name, bool callable);
 /* "layer{s}.{i}" with the values in; NULL after a message. */
 const char *elab_label(Elab *el, const Label *label);
 
-/* ---- arithmetic.c ----------------------------------------------------------- */
+/* ---- arithmetic.c -----------------------------------------------------------
+ */
 
 /* On numbers, strings, lists; messages are left to the caller. */
 Datum arithmetic_unary(Operator op, Datum x, Error *e);
 Datum arithmetic_binary(Operator op, Datum x, Datum y, Error *e);
 
-/* ---- exec.c ----------------------------------------------------------------- */
+/* ---- exec.c -----------------------------------------------------------------
+ */
 
 void elab_body(Elab *el, const Body *body);
 /* `require`, in blocks and in files. */
@@ -138,14 +143,16 @@ void elab_check_shape(Elab *el, const Expr *shape, Datum value);
 /* A list of positive whole numbers as dims 1..; false after a message. */
 bool elab_shape(Elab *el, const Expr *e, Type *t);
 
-/* ---- call.c ----------------------------------------------------------------- */
+/* ---- call.c -----------------------------------------------------------------
+ */
 
 /* `label` may be NULL. */
 Datum elab_call(Elab *el, const Expr *e, const Label *label);
 /* The net's body with its input; el->call is as before afterwards. */
 Datum elab_run_net(Elab *el, Value image);
 
-/* ---- nodes ------------------------------------------------------------------ */
+/* ---- nodes ------------------------------------------------------------------
+ */
 
 /* Append a node for the text at `at`; NO_VALUE after a message. */
 Value elab_node(Elab *el, Span at, const OpDesc *op, const Value *in, int n_in,

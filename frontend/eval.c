@@ -4,7 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- bounds ----------------------------------------------------------------- */
+/* ---- bounds -----------------------------------------------------------------
+ */
 
 bool elab_enter(Elab *el, Span at)
 {
@@ -12,8 +13,7 @@ bool elab_enter(Elab *el, Span at)
         el->depth++;
         return true;
     }
-    diag_error(el->diag, at, "nested too deeply (more than %d levels)",
-               DEEPEST);
+    diag_error(el->diag, at, "nested too deeply");
     return false;
 }
 
@@ -34,7 +34,8 @@ bool elab_step(Elab *el, Span at)
     return false;
 }
 
-/* ---- nodes ------------------------------------------------------------------ */
+/* ---- nodes ------------------------------------------------------------------
+ */
 
 Loc elab_loc(Elab *el, Span at)
 {
@@ -64,7 +65,8 @@ Value elab_node(Elab *el, Span at, const OpDesc *op, const Value *in, int n_in,
     return node_value(id, 0);
 }
 
-/* ---- names ------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------
+ */
 
 /* A name's binding among locals, then those of the file. */
 static const Binding *find(const Elab *el, const char *name)
@@ -115,7 +117,8 @@ static Datum eval_name(Elab *el, const Expr *e)
     return d;
 }
 
-/* ---- labels ----------------------------------------------------------------- */
+/* ---- labels -----------------------------------------------------------------
+ */
 
 static bool label_char(char c)
 {
@@ -173,7 +176,8 @@ const char *elab_label(Elab *el, const Label *label)
     return NULL;
 }
 
-/* ---- operators -------------------------------------------------------------- */
+/* ---- operators --------------------------------------------------------------
+ */
 
 static bool is_tensor(Datum d)
 {

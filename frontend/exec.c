@@ -3,7 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- shapes written down ----------------------------------------------------- */
+/* ---- shapes written down
+ * ----------------------------------------------------- */
 
 bool elab_shape(Elab *el, const Expr *e, Type *t)
 {
@@ -48,7 +49,8 @@ void elab_check_shape(Elab *el, const Expr *shape, Datum value)
                    shape_text(&want, el->arena), shape_text(is, el->arena));
 }
 
-/* ---- assignment -------------------------------------------------------------- */
+/* ---- assignment
+ * -------------------------------------------------------------- */
 
 static void assign(Elab *el, const Target *target, Datum value)
 {
@@ -74,12 +76,13 @@ static void exec_assign(Elab *el, const Statement *s)
                    n == 1 ? "" : "s");
     for (size_t i = 0; i < t->n; i++)
         assign(el, &t->item[i],
-               !known || n != t->n          ? datum_error()
+               !known || n != t->n       ? datum_error()
                : d.kind == DATUM_RESULTS ? d.list.item[i]
                                          : d);
 }
 
-/* ---- loops --------------------------------------------------------------------- */
+/* ---- loops
+ * --------------------------------------------------------------------- */
 
 /* The loop's variable hides a name of the same kind outside, and is gone
  * afterwards. */
@@ -135,23 +138,43 @@ static void exec_for(Elab *el, const Statement *s)
     }
 }
 
-/* ---- the rest ------------------------------------------------------------------- */
+/* ---- the rest
+ * ------------------------------------------------------------------- */
 
-/* "with depth = 21": what the names in a condition were. */
-static void hint_values(Elab *el, const Expr *e)
+/* The names in an expression, each once, as far as there is room. */
+typedef struct Names {
+    const char *item[8];
+    size_t n;
+} Names;
+
+static void collect_names(const Expr *e, Names *names)
 {
     if (e->kind == EXPR_NAME) {
-        Datum d = elab_lookup(el, e->text);
-        if (d.kind != DATUM_ERROR && d.kind != DATUM_LAYER)
-            diag_hint(el->diag, "with %s = %s", e->text,
-                      datum_text(d, el->graph, el->arena));
+        for (size_t i = 0; i < names->n; i++)
+            if (!strcmp(names->item[i], e->text))
+                return;
+        if (names->n < sizeof names->item / sizeof *names->item)
+            names->item[names->n++] = e->text;
     }
     int n = e->kind == EXPR_UNARY    ? 1
             : e->kind == EXPR_BINARY ? 2
             : e->kind == EXPR_CHOICE ? 3
                                      : 0;
     for (int i = 0; i < n; i++)
-        hint_values(el, e->operand[i]);
+        collect_names(e->operand[i], names);
+}
+
+/* "with depth = 21": what the names in a condition were. */
+static void hint_values(Elab *el, const Expr *e)
+{
+    Names names = {.n = 0};
+    collect_names(e, &names);
+    for (size_t i = 0; i < names.n; i++) {
+        Datum d = elab_lookup(el, names.item[i]);
+        if (d.kind != DATUM_ERROR && d.kind != DATUM_LAYER)
+            diag_hint(el->diag, "with %s = %s", names.item[i],
+                      datum_text(d, el->graph, el->arena));
+    }
 }
 
 void elab_require(Elab *el, const Expr *condition, const Expr *message)
@@ -186,8 +209,8 @@ static void exec_return(Elab *el, const Statement *s)
     for (size_t i = 0; i < n; i++)
         if (item[i].kind == DATUM_ERROR)
             return;
-    call->results = n == 1 ? item[0]
-                           : (Datum){.kind = DATUM_RESULTS, .list = {item, n}};
+    call->results =
+        n == 1 ? item[0] : (Datum){.kind = DATUM_RESULTS, .list = {item, n}};
 }
 
 static void exec_if(Elab *el, const Statement *s)

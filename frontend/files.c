@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- -D ------------------------------------------------------------------------- */
+/* ---- -D
+ * ------------------------------------------------------------------------- */
 
 static void bad_define(Elab *el, const char *text)
 {
@@ -81,7 +82,8 @@ static void check_defines(Elab *el)
     }
 }
 
-/* ---- params ---------------------------------------------------------------------- */
+/* ---- params
+ * ---------------------------------------------------------------------- */
 
 static bool same_kind(Datum wanted, Datum given)
 {
@@ -149,7 +151,8 @@ static void check_bindings(Elab *el, const Unit *u)
         bool known = false;
         for (size_t k = 0; k < u->file->n; k++)
             if (u->file->item[k]->kind == ITEM_PARAM) {
-                known = known || !strcmp(u->file->item[k]->name.text, name.text);
+                known =
+                    known || !strcmp(u->file->item[k]->name.text, name.text);
                 nearest_try(&n, u->file->item[k]->name.text);
             }
         if (!known && diag_error(el->diag, name.span, "%s has no param %s",
@@ -158,7 +161,8 @@ static void check_bindings(Elab *el, const Unit *u)
     }
 }
 
-/* ---- blocks and the net ------------------------------------------------------------ */
+/* ---- blocks and the net
+ * ------------------------------------------------------------ */
 
 static void check_parameters(Elab *el, const Item *item)
 {
@@ -189,8 +193,8 @@ static Block *block_new(Elab *el, const Item *item)
 static void load_block(Elab *el, const Item *item)
 {
     const Binding *first = scope_find(&el->blocks, item->name.text);
-    if (first && diag_error(el->diag, item->name.span, "block %s exists already",
-                            item->name.text))
+    if (first && diag_error(el->diag, item->name.span,
+                            "block %s exists already", item->name.text))
         diag_also(el->diag, first->span, "here");
     scope_set(&el->blocks, el->arena, item->name,
               (Datum){.kind = DATUM_BLOCK, .block = block_new(el, item)});
@@ -206,7 +210,9 @@ static void load_net(Elab *el, const Item *item)
     el->net = block_new(el, item);
 }
 
-/* ---- files --------------------------------------------------------------------------- */
+/* ---- files
+ * ---------------------------------------------------------------------------
+ */
 
 /* The path of a used file: relative to the file that uses it. */
 static const char *beside(Elab *el, const char *user, const char *path)

@@ -12,9 +12,9 @@
 typedef struct FrontendOptions {
     const char *const *define; /* "depth=56": -D, in order */
     int n_define;
-    const char *const *set;    /* "optimizer.lr=0.05": --set, in order */
+    const char *const *set; /* "optimizer.lr=0.05": --set, in order */
     int n_set;
-    FILE *messages;            /* diagnostics go here; stderr where NULL */
+    FILE *messages; /* diagnostics go here; stderr where NULL */
     bool color;
 } FrontendOptions;
 

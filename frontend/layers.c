@@ -22,7 +22,8 @@ const Layer *layer_named(const char *name)
     return NULL;
 }
 
-/* ---- signatures --------------------------------------------------------------- */
+/* ---- signatures
+ * --------------------------------------------------------------- */
 
 const char *layer_signature(const Layer *layer, Arena *a)
 {
@@ -31,7 +32,8 @@ const char *layer_signature(const Layer *layer, Arena *a)
         text = arena_printf(a, "%s%s%s", text, p == layer->params ? "" : ", ",
                             p->name);
         if (p->value)
-            text = arena_printf(a, "%s = %s", text, *p->value ? p->value : "..");
+            text =
+                arena_printf(a, "%s = %s", text, *p->value ? p->value : "..");
     }
     return arena_printf(a, "%s)", text);
 }
@@ -76,7 +78,8 @@ void layers_markdown(FILE *out)
     arena_free(a);
 }
 
-/* ---- arguments ------------------------------------------------------------------ */
+/* ---- arguments
+ * ------------------------------------------------------------------ */
 
 int layer_index(const LayerCall *c, const char *name)
 {
@@ -141,7 +144,8 @@ Datum layer_fail(const LayerCall *c, const char *name, const char *format, ...)
     return datum_error();
 }
 
-/* ---- nodes ----------------------------------------------------------------------- */
+/* ---- nodes
+ * ----------------------------------------------------------------------- */
 
 Value layer_node(LayerCall *c, const OpDesc *op, const Value *in, int n_in,
                  const Attr *attr, int n_attr)
@@ -179,7 +183,8 @@ Datum layer_result(Value v)
     return v.node ? datum_tensor(v) : datum_error();
 }
 
-/* ---- states ---------------------------------------------------------------------- */
+/* ---- states
+ * ---------------------------------------------------------------------- */
 
 static void duplicate(LayerCall *c, const char *name, const Binding *first)
 {
@@ -221,8 +226,13 @@ Value layer_state(LayerCall *c, const char *name, const Type *type,
         return NO_VALUE;
     }
     scope_set(&el->paths, el->arena, (Name){path, c->span}, datum_bool(true));
-    State s = {.name = path, .of = "", .type = *type, .role = role,
-               .init = start.kind, .init_a = start.a, .init_b = start.b,
+    State s = {.name = path,
+               .of = "",
+               .type = *type,
+               .role = role,
+               .init = start.kind,
+               .init_a = start.a,
+               .init_b = start.b,
                .loc = elab_loc(el, c->span)};
     if (find_state(c, &s) < 0)
         return NO_VALUE;
@@ -232,7 +242,7 @@ Value layer_state(LayerCall *c, const char *name, const Type *type,
 
 void layer_update(LayerCall *c, const char *name, Value v)
 {
-    Attr attr = attr_string("name", arena_printf(c->el->arena, "%s.%s", c->path,
-                                                 name));
+    Attr attr =
+        attr_string("name", arena_printf(c->el->arena, "%s.%s", c->path, name));
     layer_node(c, &op_update, &v, 1, &attr, 1);
 }

@@ -10,19 +10,19 @@
 #include "elaborate.h"
 
 typedef enum ParamKind {
-    PARAM_ANY,    /* whatever it is */
+    PARAM_ANY, /* whatever it is */
     PARAM_TENSOR,
     PARAM_INT,
     PARAM_NUMBER,
     PARAM_BOOL,
-    PARAM_PAIR,   /* a whole number for both, or [height, width] */
-    PARAM_ENDS,   /* likewise [before, behind] */
-    PARAM_WORD,   /* one of .words */
-    PARAM_AXES    /* [height, width]: some of channels, height, width */
+    PARAM_PAIR, /* a whole number for both, or [height, width] */
+    PARAM_ENDS, /* likewise [before, behind] */
+    PARAM_WORD, /* one of .words */
+    PARAM_AXES  /* [height, width]: some of channels, height, width */
 } ParamKind;
 
 typedef struct LayerParam {
-    const char *name;  /* NULL ends the list */
+    const char *name; /* NULL ends the list */
     ParamKind kind;
     /* Default as text; NULL: must be given; "": the layer finds one. */
     const char *value;
@@ -48,7 +48,7 @@ typedef struct Layer {
     const char *name;
     const char *doc;
     const LayerParam *params;
-    bool owns;    /* has weights: must have a name of its own */
+    bool owns;        /* has weights: must have a name of its own */
     const OpDesc *op; /* for those that are one op of one tensor */
     Datum (*build)(LayerCall *c);
 } Layer;
@@ -63,7 +63,8 @@ const char *layer_signature(const Layer *layer, Arena *a);
 /* A parameter's default as a value. */
 Datum layer_default(const LayerParam *p, Arena *a);
 
-/* ---- for the layers --------------------------------------------------------- */
+/* ---- for the layers ---------------------------------------------------------
+ */
 
 int layer_index(const LayerCall *c, const char *name);
 Value layer_tensor(const LayerCall *c, const char *name);

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- operators ------------------------------------------------------------------ */
+/* ---- operators
+ * ------------------------------------------------------------------ */
 
 static Value constant(Elab *el, Span at, const Type *type, double value)
 {
@@ -33,8 +34,7 @@ static Value widen(Elab *el, Span at, Value x, const Type *to)
     return elab_node(el, at, &op_broadcast, &x, 1, attr, 2);
 }
 
-static void report_shapes(Elab *el, Span at, const char *what, Value x,
-                          Value y)
+static void report_shapes(Elab *el, Span at, const char *what, Value x, Value y)
 {
     static const char *const meaning[] = {"", "channels", "height", "width"};
     const Type *a = graph_type(el->graph, x), *b = graph_type(el->graph, y);
@@ -65,11 +65,11 @@ static const OpDesc *op_of(Operator op)
 }
 
 /* One of the two is a tensor; a number becomes a constant of its shape. */
-static Datum binary_op(Elab *el, Span at, const char *what,
-                       const OpDesc *desc, Datum x, Datum y)
+static Datum binary_op(Elab *el, Span at, const char *what, const OpDesc *desc,
+                       Datum x, Datum y)
 {
-    const Type *like = graph_type(
-        el->graph, x.kind == DATUM_TENSOR ? x.tensor : y.tensor);
+    const Type *like =
+        graph_type(el->graph, x.kind == DATUM_TENSOR ? x.tensor : y.tensor);
     Type type = *like;
     Value a = x.kind == DATUM_TENSOR ? x.tensor
                                      : constant(el, at, &type, datum_number(x));
@@ -105,7 +105,8 @@ Datum tensor_negate(Elab *el, Span at, Datum x)
     return layer_result(elab_node(el, at, &op_neg, &x.tensor, 1, NULL, 0));
 }
 
-/* ---- elementwise ---------------------------------------------------------------- */
+/* ---- elementwise
+ * ---------------------------------------------------------------- */
 
 static Datum build_unary(LayerCall *c)
 {
@@ -117,7 +118,8 @@ static Datum build_unary(LayerCall *c)
         .name = #word,                                                         \
         .doc = text,                                                           \
         .op = op_desc,                                                         \
-        .params = (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL}, {0}},        \
+        .params =                                                              \
+            (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL}, {0}},     \
         .build = build_unary}
 
 UNARY(relu, &op_relu, "max(x, 0)");
@@ -143,7 +145,8 @@ static Datum build_gelu(LayerCall *c)
 {
     Value x = layer_tensor(c, "x");
     Type type = *layer_type(c, x);
-    Value scaled = layer_binary(c, &op_mul, x, layer_const(c, &type, sqrt(0.5)));
+    Value scaled =
+        layer_binary(c, &op_mul, x, layer_const(c, &type, sqrt(0.5)));
     Value erf = layer_unary(c, &op_erf, scaled);
     Value twice = layer_binary(c, &op_add, erf, layer_const(c, &type, 1));
     Value phi = layer_binary(c, &op_mul, twice, layer_const(c, &type, 0.5));
@@ -157,7 +160,8 @@ const Layer layer_gelu = {
     .build = build_gelu,
 };
 
-/* ---- of tensors and of numbers --------------------------------------------------- */
+/* ---- of tensors and of numbers
+ * --------------------------------------------------- */
 
 static Datum finite_only(LayerCall *c, double v)
 {
@@ -192,7 +196,7 @@ static Datum build_function(LayerCall *c)
         .name = #word,                                                         \
         .doc = text ", of a tensor or of a number",                            \
         .op = op_desc,                                                         \
-        .params = (const LayerParam[]){{"x", PARAM_ANY, .value = NULL}, {0}},           \
+        .params = (const LayerParam[]){{"x", PARAM_ANY, .value = NULL}, {0}},  \
         .build = build_function}
 
 FUNCTION(exp, &op_exp, "e to the power of x");
@@ -225,15 +229,16 @@ static Datum build_extreme(LayerCall *c)
         .name = #word,                                                         \
         .doc = text " of two numbers or, element by element, of two tensors",  \
         .op = &op_##word,                                                      \
-        .params = (const LayerParam[]){{"x", PARAM_ANY, .value = NULL},                 \
-                                       {"y", PARAM_ANY, .value = NULL},                 \
+        .params = (const LayerParam[]){{"x", PARAM_ANY, .value = NULL},        \
+                                       {"y", PARAM_ANY, .value = NULL},        \
                                        {0}},                                   \
         .build = build_extreme}
 
 EXTREME(min, "The smaller");
 EXTREME(max, "The larger");
 
-/* ---- dropout --------------------------------------------------------------------- */
+/* ---- dropout
+ * --------------------------------------------------------------------- */
 
 /* The graph's input of that name, i64[], made when first needed. */
 static Value scalar_input(LayerCall *c, const char *name, Value *kept)
@@ -279,7 +284,8 @@ const Layer layer_dropout = {
     .build = build_dropout,
 };
 
-/* ---- functions ------------------------------------------------------------------- */
+/* ---- functions
+ * ------------------------------------------------------------------- */
 
 static Datum build_shape(LayerCall *c)
 {

@@ -19,14 +19,15 @@ static int axis_of(LayerCall *c, const char *param, const char *word,
     return 0;
 }
 
-/* ---- pools ---------------------------------------------------------------------- */
+/* ---- pools
+ * ---------------------------------------------------------------------- */
 
 #define POOL_PARAMS                                                            \
-    {"x", PARAM_TENSOR, .value = NULL},                                                 \
-        {"size", PARAM_PAIR, NULL, 1, 1e6,                                     \
-         .doc = "of a window, or [height, width]"},                            \
-        {"stride", PARAM_PAIR, "", 1, 1e6,                                     \
-         .doc = "between windows; by default size"},                           \
+    {"x", PARAM_TENSOR, .value = NULL},                                        \
+        {"size", PARAM_PAIR, NULL,                                             \
+         1,      1e6,        .doc = "of a window, or [height, width]"},        \
+        {"stride", PARAM_PAIR, "",                                             \
+         1,        1e6,        .doc = "between windows; by default size"},     \
     {                                                                          \
         "pad", PARAM_PAIR, "0", 0, 1e6, .doc = "on each side"                  \
     }
@@ -81,7 +82,8 @@ const Layer layer_avg_pool = {
     .build = build_avg_pool,
 };
 
-/* ---- mean, softmax, flatten ----------------------------------------------------- */
+/* ---- mean, softmax, flatten
+ * ----------------------------------------------------- */
 
 /* The dimensions in `over`, increasing, each once; 0 after a message. */
 static int axes_of(LayerCall *c, const Type *x, int64_t axes[3])
@@ -132,8 +134,7 @@ const Layer layer_mean = {
     .name = "mean",
     .doc = "The mean over dimensions, which the result no longer has",
     .params = (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL},
-                                   {"over", PARAM_AXES, "",
-                                    .words = AXIS_WORDS,
+                                   {"over", PARAM_AXES, "", .words = AXIS_WORDS,
                                     .doc = "some of channels, height, width; "
                                            "by default [height, width]"},
                                    {0}},
@@ -171,7 +172,8 @@ const Layer layer_flatten = {
     .build = build_flatten,
 };
 
-/* ---- pad, slice, subsample ------------------------------------------------------ */
+/* ---- pad, slice, subsample
+ * ------------------------------------------------------ */
 
 static Value pad_by(LayerCall *c, Value x, const int64_t *low,
                     const int64_t *high, double value)
@@ -227,7 +229,8 @@ static Value slice_by(LayerCall *c, Value x, const int64_t *start,
 {
     int rank = layer_type(c, x)->rank;
     Attr attr[] = {attr_ints("start", start, rank),
-                   attr_ints("stop", stop, rank), attr_ints("step", step, rank)};
+                   attr_ints("stop", stop, rank),
+                   attr_ints("step", step, rank)};
     return layer_node(c, &op_slice, &x, 1, attr, 3);
 }
 
@@ -259,14 +262,15 @@ const Layer layer_slice = {
     .name = "slice",
     .doc = "Every step-th element along one dimension, from begin up to, not "
            "including, end",
-    .params = (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL},
-                                   {"axis", PARAM_WORD, .value = NULL,
-                                    .words = AXIS_WORDS,
-                                    .doc = "channels, height or width"},
-                                   {"begin", PARAM_INT, .low = 0, .high = 1e18},
-                                   {"end", PARAM_INT, .low = 1, .high = 1e18},
-                                   {"step", PARAM_INT, "1", .low = 1, .high = 1e18},
-                                   {0}},
+    .params =
+        (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL},
+                             {"axis", PARAM_WORD, .value = NULL,
+                              .words = AXIS_WORDS,
+                              .doc = "channels, height or width"},
+                             {"begin", PARAM_INT, .low = 0, .high = 1e18},
+                             {"end", PARAM_INT, .low = 1, .high = 1e18},
+                             {"step", PARAM_INT, "1", .low = 1, .high = 1e18},
+                             {0}},
     .build = build_slice,
 };
 
@@ -298,14 +302,16 @@ const Layer layer_subsample = {
     .build = build_subsample,
 };
 
-/* ---- concat --------------------------------------------------------------------- */
+/* ---- concat
+ * --------------------------------------------------------------------- */
 
 /* Both padded to the whole, and added. */
 static Datum build_concat(LayerCall *c)
 {
     Value x = layer_tensor(c, "x"), y = layer_tensor(c, "y");
     Type a = *layer_type(c, x), b = *layer_type(c, y);
-    int64_t zero[MAX_RANK] = {0}, before[MAX_RANK] = {0}, behind[MAX_RANK] = {0};
+    int64_t zero[MAX_RANK] = {0}, before[MAX_RANK] = {0},
+            behind[MAX_RANK] = {0};
     Type rest = b;
     rest.dim[1] = a.dim[1];
     if (!type_same_shape(&a, &rest))
@@ -314,8 +320,7 @@ static Datum build_concat(LayerCall *c)
                           shape_text(&b, c->el->arena));
     behind[1] = b.dim[1];
     before[1] = a.dim[1];
-    return layer_result(layer_binary(c, &op_add,
-                                     pad_by(c, x, zero, behind, 0),
+    return layer_result(layer_binary(c, &op_add, pad_by(c, x, zero, behind, 0),
                                      pad_by(c, y, before, zero, 0)));
 }
 

@@ -12,10 +12,14 @@
 
 #define INIT_WORDS "he xavier lecun zeros"
 #define INIT_PARAM                                                             \
-    {"init", PARAM_WORD, .value = "he", .words = INIT_WORDS,                            \
-     .doc = "start values: `he` normal with variance 2 / fan-in, `lecun` "      \
-            "normal with 1 / fan-in, `xavier` uniform within "                  \
-            "sqrt(6 / (fan-in + fan-out)), `zeros`"}
+    {                                                                          \
+        "init", PARAM_WORD,                                                    \
+            .value = "he", .words = INIT_WORDS,                                \
+            .doc =                                                             \
+                "start values: `he` normal with variance 2 / fan-in, `lecun` " \
+                "normal with 1 / fan-in, `xavier` uniform within "             \
+                "sqrt(6 / (fan-in + fan-out)), `zeros`"                        \
+    }
 
 static Start weight_start(const LayerCall *c, double fan_in, double fan_out)
 {
@@ -44,7 +48,8 @@ static Value add_bias(LayerCall *c, Value y, double fan_in)
     return layer_binary(c, &op_add, y, wide);
 }
 
-/* ---- conv ----------------------------------------------------------------------- */
+/* ---- conv
+ * ----------------------------------------------------------------------- */
 
 typedef struct Geometry {
     int64_t kernel[2], stride[2], dilation[2], pad[2], groups;
@@ -132,7 +137,8 @@ const Layer layer_conv = {
     .build = build_conv,
 };
 
-/* ---- dense ---------------------------------------------------------------------- */
+/* ---- dense
+ * ---------------------------------------------------------------------- */
 
 static Datum build_dense(LayerCall *c)
 {
@@ -158,17 +164,18 @@ const Layer layer_dense = {
     .doc = "Every unit sees every feature: [features] to [units]. States: "
            "`weight` [units, features] and `bias` [units]",
     .owns = true,
-    .params = (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL},
-                                   {"units", PARAM_INT, NULL, 1, 1e9,
-                                    .doc = "features of the result"},
-                                   {"bias", PARAM_BOOL, "true",
-                                    .doc = "a number added to each unit"},
-                                   INIT_PARAM,
-                                   {0}},
+    .params =
+        (const LayerParam[]){
+            {"x", PARAM_TENSOR, .value = NULL},
+            {"units", PARAM_INT, NULL, 1, 1e9, .doc = "features of the result"},
+            {"bias", PARAM_BOOL, "true", .doc = "a number added to each unit"},
+            INIT_PARAM,
+            {0}},
     .build = build_dense,
 };
 
-/* ---- batch norm ----------------------------------------------------------------- */
+/* ---- batch norm
+ * ----------------------------------------------------------------- */
 
 /* running = (1 - momentum) running + momentum * now */
 static void update_running(LayerCall *c, const char *name, Value running,
@@ -178,8 +185,8 @@ static void update_running(LayerCall *c, const char *name, Value running,
     if (!running.node || !now.node)
         return;
     Type type = *layer_type(c, running);
-    Value kept = layer_binary(c, &op_mul, running,
-                              layer_const(c, &type, 1 - momentum));
+    Value kept =
+        layer_binary(c, &op_mul, running, layer_const(c, &type, 1 - momentum));
     Value add = layer_binary(c, &op_mul, now, layer_const(c, &type, momentum));
     layer_update(c, name, layer_binary(c, &op_add, kept, add));
 }
@@ -190,8 +197,9 @@ static Value norm_training(LayerCall *c, const Value in[5], const Type *x,
 {
     double n = (double)type_elements(x) / (double)x->dim[1];
     if (n < 2) {
-        layer_fail(c, NULL, "one value a channel has no variance (batch 1, "
-                            "and nothing but channels)");
+        layer_fail(c, NULL,
+                   "one value a channel has no variance (batch 1, "
+                   "and nothing but channels)");
         return NO_VALUE;
     }
     Value y = layer_node(c, &op_batch_norm, in, 3, eps, 1);
@@ -222,8 +230,7 @@ static Datum build_batch_norm(LayerCall *c)
     Attr eps = attr_float("eps", layer_number(c, "eps"));
     if (c->el->training)
         return layer_result(norm_training(c, v, &in, &eps));
-    return layer_result(
-        layer_node(c, &op_batch_norm_inference, v, 5, &eps, 1));
+    return layer_result(layer_node(c, &op_batch_norm_inference, v, 5, &eps, 1));
 }
 
 const Layer layer_batch_norm = {

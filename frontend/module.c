@@ -11,7 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- pieces of graphs --------------------------------------------------------------- */
+/* ---- pieces of graphs
+ * --------------------------------------------------------------- */
 
 static Value node1(Elab *el, const OpDesc *op, Value a, const Attr *attr, int n)
 {
@@ -57,8 +58,8 @@ static Value real_rows(Elab *el, int64_t batch)
     Value count = input(el, "count", &one);
     Attr iota[] = {attr_int("axis", 0), attr_dtype("dtype", DT_I32),
                    attr_ints("shape", &batch, 1)};
-    Value row = elab_node(el, el->net->item->name.span, &op_iota, NULL, 0, iota,
-                          3);
+    Value row =
+        elab_node(el, el->net->item->name.span, &op_iota, NULL, 0, iota, 3);
     Attr wide[] = {attr_ints("shape", many.dim, 1), attr_ints("dims", NULL, 0)};
     return node2(el, &op_less, row, node1(el, &op_broadcast, count, wide, 2));
 }
@@ -72,7 +73,8 @@ static Value only_real(Elab *el, Value real, Value v)
     return elab_node(el, el->net->item->name.span, &op_select, in, 3, NULL, 0);
 }
 
-/* ---- loss and metrics ---------------------------------------------------------------- */
+/* ---- loss and metrics
+ * ---------------------------------------------------------------- */
 
 /* What the net returns must be a score for each class. */
 static bool check_scores(Elab *el, Datum scores)
@@ -140,7 +142,8 @@ static void add_loss(Elab *el, Value scores, Value label)
     output(el, "correct", sum(el, correct));
 }
 
-/* ---- graphs -------------------------------------------------------------------------- */
+/* ---- graphs
+ * -------------------------------------------------------------------------- */
 
 /* The one input of the net: its shape; false after a message. */
 static bool input_type(Elab *el, Type *t)
@@ -199,7 +202,8 @@ static void build_graph(Elab *el, const char *name, bool training,
     el->graph = NULL;
 }
 
-/* Images in the last batch of an epoch, where it is kept and differs; else 0. */
+/* Images in the last batch of an epoch, where it is kept and differs; else 0.
+ */
 static int64_t tail_batch(const Settings *s)
 {
     int64_t batch = (int64_t)settings_number(s, "batch");
@@ -208,7 +212,7 @@ static int64_t tail_batch(const Settings *s)
     if (strcmp(settings_text(s, "tail"), "keep"))
         return 0;
     if (!samples)
-        samples = !strncmp(data, "cifar", 5)              ? 50000
+        samples = !strncmp(data, "cifar", 5)       ? 50000
                   : !strcmp(data, "fashion_mnist") ? 60000
                                                    : 0;
     return samples % batch;
@@ -216,8 +220,7 @@ static int64_t tail_batch(const Settings *s)
 
 static void build_graphs(Elab *el)
 {
-    int64_t batch =
-        (int64_t)settings_number(&el->module->settings, "batch");
+    int64_t batch = (int64_t)settings_number(&el->module->settings, "batch");
     int64_t tail = tail_batch(&el->module->settings);
     build_graph(el, "train", true, batch);
     if (!el->diag->errors && !has_parameter(el))
@@ -230,7 +233,8 @@ static void build_graphs(Elab *el)
         build_graph(el, "eval", false, batch);
 }
 
-/* ---- the way in ---------------------------------------------------------------------- */
+/* ---- the way in
+ * ---------------------------------------------------------------------- */
 
 /* "models/resnet20.net": resnet20 */
 static const char *module_name(const char *path, Arena *a)

@@ -16,17 +16,19 @@ typedef struct Parser {
     size_t token_size; /* its bytes */
     const char *text;  /* of the last name */
     int line, column;
-    int mode;          /* token to hand out first: a file, or one expression */
+    int last;   /* token handed out before */
+    Span doubt; /* of a label right behind a ? */
+    int mode;   /* token to hand out first: a file, or one expression */
     bool in_label, keep_comments;
-    struct {           /* by recovery after an error */
-        bool close;    /* a } that was forgotten, before: */
-        int token;     /* 0: none */
+    struct {        /* by recovery after an error */
+        bool close; /* a } that was forgotten, before: */
+        int token;  /* 0: none */
         const char *text;
         Span at;
     } put_back;
 
-    File *file;       /* result */
-    Expr *expr;       /* result of parse_expr */
+    File *file; /* result */
+    Expr *expr; /* result of parse_expr */
 } Parser;
 
 /* A whole file; NULL never, but what could not be read is missing from it and
@@ -42,7 +44,7 @@ typedef struct Token {
     Span span;
     size_t begin, end; /* bytes */
 } Token;
-bool parse_tokens(const Source *source, Arena *arena, Diag *diag,
-                  Token **token, size_t *n);
+bool parse_tokens(const Source *source, Arena *arena, Diag *diag, Token **token,
+                  size_t *n);
 
 #endif

@@ -486,8 +486,7 @@ static int deeper(int depth, const Expr *e)
 
 static void too_deep(Parser *p, Span at)
 {
-    diag_error(p->diag, at, "nested too deeply (more than %d levels)",
-               AST_DEEPEST);
+    diag_error(p->diag, at, "nested too deeply");
 }
 
 /* The name that a label is where no label makes sense. */
@@ -533,6 +532,9 @@ static int netlex(NETSTYPE *value, Span *at, Parser *p)
     }
     if (token == END)
         *at = (Span){p->source, p->line, p->column, p->line, p->column};
+    if (token == LABEL_START && p->last == '?')
+        p->doubt = *at;
+    p->last = token;
     return token;
 }
 
@@ -654,13 +656,29 @@ static void name_expected(const yypcontext_t *c, char *text, size_t size)
         *text = 0;
 }
 
+/* Is it the first word of an item? */
+static bool names_item(yysymbol_kind_t s)
+{
+    return s == YYSYMBOL_PARAM || s == YYSYMBOL_BLOCK || s == YYSYMBOL_NET ||
+           s == YYSYMBOL_TRAIN || s == YYSYMBOL_USE;
+}
+
 static int yyreport_syntax_error(const yypcontext_t *c, Parser *p)
 {
     char found[64], expected[256];
     name_token(p, yypcontext_token(c), found, sizeof found);
     name_expected(c, expected, sizeof expected);
-    diag_error(p->diag, *yypcontext_location(c), "unexpected %s%s", found,
-               expected);
+    Span at = *yypcontext_location(c);
+    if (!diag_error(p->diag, at, "unexpected %s%s", found, expected))
+        return 0;
+    if (p->doubt.line && at.line - p->doubt.line <= 1)
+        diag_hint(p->diag, "a name with a colon right behind it is a label; "
+                           "the colon of a ? : has blanks around it");
+    else if (names_item(yypcontext_token(c)))
+        diag_hint(p->diag, "is a } missing above?");
+    else if (!strcmp(found, "="))
+        diag_hint(p->diag, "is the expression before it complete? To compare, "
+                           "write ==");
     return 0;
 }
 

@@ -70,6 +70,22 @@ const char *source_line(const Source *s, int number, size_t *size)
     return s->text + begin;
 }
 
+size_t source_utf8_length(const char *text, size_t left)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = *s < 0x80 ? 1 : *s >= 0xF0 ? 4 : *s >= 0xE0 ? 3 : 2;
+    if ((*s >= 0x80 && (*s < 0xC2 || *s > 0xF4)) || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    bool bad =
+        n > 1 && ((*s == 0xE0 && s[1] < 0xA0) || /* overlong */
+                  (*s == 0xED && s[1] > 0x9F) || /* surrogate */
+                  (*s == 0xF0 && s[1] < 0x90) || (*s == 0xF4 && s[1] > 0x8F));
+    return bad ? 0 : n;
+}
+
 Span span_join(Span first, Span last)
 {
     first.end_line = last.end_line;

@@ -9,10 +9,10 @@
 #include "ir.h"
 
 typedef struct Source {
-    const char *path;     /* as the user would type it */
+    const char *path; /* as the user would type it */
     const char *text;
     size_t size;
-    const size_t *line;   /* line[i]: offset of line i + 1 */
+    const size_t *line; /* line[i]: offset of line i + 1 */
     int n_lines;
 } Source;
 
@@ -33,6 +33,9 @@ const Source *source_read(Arena *a, const char *path, Error *e);
 
 /* Line `number`, without its end; its length in *size. */
 const char *source_line(const Source *s, int number, size_t *size);
+
+/* Length of the well-formed UTF-8 sequence at text; 0: it is none. */
+size_t source_utf8_length(const char *text, size_t left);
 
 /* From the beginning of one to the end of the other. */
 Span span_join(Span first, Span last);

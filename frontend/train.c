@@ -27,8 +27,8 @@ static bool number_list(Elab *el, Datum d, SettingValue *v)
             return false;
         list[i] = datum_number(d.list.item[i]);
     }
-    *v = (SettingValue){.type = SET_NUMBERS, .list = list,
-                        .count = (int)d.list.n};
+    *v = (SettingValue){
+        .type = SET_NUMBERS, .list = list, .count = (int)d.list.n};
     return true;
 }
 
@@ -122,14 +122,13 @@ static void set_node(Elab *el, const char *section, const SettingNode *node)
         return;
     }
     if (node->kind.text)
-        set(el, key,
-            (SettingValue){.type = SET_WORD, .text = node->kind.text},
+        set(el, key, (SettingValue){.type = SET_WORD, .text = node->kind.text},
             setting_spec(key) ? node->kind.span : node->key.span);
     if (setting_spec(key) && setting_spec(key)->type == SET_WORD)
         set_nodes(el, key, &node->inner);
     else if (!node->kind.text && setting_spec(key))
-        diag_error(el->diag, node->key.span, "%s = .. sets it; it is no section",
-                   key);
+        diag_error(el->diag, node->key.span,
+                   "%s = .. sets it; it is no section", key);
     else if (!setting_spec(key))
         set(el, key, (SettingValue){.type = SET_INT}, node->key.span);
 }
@@ -166,13 +165,13 @@ static void set_option(Elab *el, const char *text, bool kinds)
         return;
     }
     const char *key = arena_strndup(el->arena, text, (size_t)(equals - text));
-    if (strchr(key, '.') && kinds)
+    if ((strchr(key, '.') != NULL) == kinds)
         return;
     if (setting_spec(key) && setting_spec(key)->type == SET_WORD)
         change_kind(&m->settings, key, equals + 1);
     if (!settings_set_text(&m->settings, m->arena, key, equals + 1, 0, error,
                            sizeof error))
-        diag_error(el->diag, (Span){0}, "--set %.60s: %s", key, error);
+        diag_error(el->diag, (Span){0}, "--set: %s", error);
 }
 
 /* Where a key was set, by its location in the module. */
