@@ -138,7 +138,7 @@ ELEMENTWISE(min, 2, T_COMMUTATIVE, "(x0 < x1) | (x0 != x0) ? x0 : x1",
             .half = HALF_YES, .infer = infer_numbers, .grad = grad_min,
             .samples = SAMPLES("(f32[2,3], f32[2,3])", "(i32[5], i32[5])"));
 
-/* ---- comparisons and logic --------------------------------------------------
+/* ---- comparisons and logic -------------------------------------------------
  */
 
 static bool infer_compare(const Infer *f)
@@ -190,8 +190,7 @@ ELEMENTWISE(not, 1, 0, "!x0", !x[0], .doc = "true for false, false for true",
             .half = HALF_YES, .infer = infer_logic, .grad = grad_none,
             .samples = SAMPLES("(bool[2,3])"));
 
-/* ---- choice
- * ------------------------------------------------------------------ */
+/* ---- choice ------------------------------------------------------------- */
 
 static bool infer_select(const Infer *f)
 {
@@ -220,8 +219,7 @@ ELEMENTWISE(select, 3, 0, "x0 ? x1 : x2", x[0] != 0 ? x[1] : x[2],
                                "(bool[], i32[], i32[])",
                                "(bool[5], bool[5], bool[5])"));
 
-/* ---- conversion
- * -------------------------------------------------------------- */
+/* ---- conversion --------------------------------------------------------- */
 
 static bool infer_cast(const Infer *f)
 {

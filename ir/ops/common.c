@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- messages ------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------- */
 
 bool infer_fail(const Infer *f, const char *format, ...)
 {
@@ -28,7 +28,7 @@ TypeText type_text(const Type *t)
     return text;
 }
 
-/* ---- operands ------------------------------------------------------------ */
+/* ---- operands ----------------------------------------------------------- */
 
 bool infer_same(const Infer *f)
 {
@@ -95,7 +95,7 @@ bool infer_work(const Infer *f, int64_t a, int64_t b, int64_t c)
            infer_fail(f, "%g products are more than anyone can wait for", work);
 }
 
-/* ---- attributes ---------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------- */
 
 bool infer_ints(const Infer *f, const char *attr, int count, int64_t low,
                 int64_t high, const int64_t **v)
@@ -193,7 +193,7 @@ bool view_keeps_order(const Node *n, const Type *in)
     return true;
 }
 
-/* ---- costs ----------------------------------------------------------------
+/* ---- costs -----------------------------------------------------------------
  */
 
 Cost cost_bytes(const Graph *g, const Node *n)
@@ -218,7 +218,7 @@ Cost cost_per_element(const Graph *g, const Node *n)
     return c;
 }
 
-/* ---- building -------------------------------------------------------------
+/* ---- building --------------------------------------------------------------
  */
 
 Value op1(Graph *g, const char *op, Value a)

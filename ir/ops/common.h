@@ -8,7 +8,7 @@
 #include "build.h"
 #include "op.h"
 
-/* ---- messages ------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------- */
 
 /* A type as text, for as long as the expression that asked for it. */
 typedef struct TypeText {
@@ -16,7 +16,7 @@ typedef struct TypeText {
 } TypeText;
 TypeText type_text(const Type *t);
 
-/* ---- operands ------------------------------------------------------------ */
+/* ---- operands ----------------------------------------------------------- */
 
 bool infer_numbers(const Infer *f); /* infer_same, and none is bool */
 bool infer_floats(const Infer *f);  /* infer_same, all floating point */
@@ -31,7 +31,7 @@ bool infer_channels(const Infer *f, int i, const Type *x, DType dtype,
 /* a * b * c products to sum are few enough to count, and to expand. */
 bool infer_work(const Infer *f, int64_t a, int64_t b, int64_t c);
 
-/* ---- attributes ---------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------- */
 
 /* Exactly `count` integers, each from low to high. */
 bool infer_ints(const Infer *f, const char *attr, int count, int64_t low,
@@ -44,7 +44,7 @@ int infer_axis(const Infer *f, const char *attr, int rank);
 /* A type out of attributes dtype and shape. */
 bool infer_declared(const Infer *f, Type *t);
 
-/* ---- building -------------------------------------------------------------
+/* ---- building --------------------------------------------------------------
  */
 
 Value op1(Graph *g, const char *op, Value a);

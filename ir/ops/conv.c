@@ -18,8 +18,7 @@
         "groups", ATTR_INT, "1", "channels only see their own group"           \
     }
 
-/* ---- inference
- * --------------------------------------------------------------- */
+/* ---- inference ---------------------------------------------------------- */
 
 static bool check_channels(const Infer *f, const Type *x, const Type *w)
 {
@@ -112,8 +111,7 @@ static bool infer_grad_weight(const Infer *f)
     return true;
 }
 
-/* ---- gradients
- * --------------------------------------------------------------- */
+/* ---- gradients ---------------------------------------------------------- */
 
 /* The attributes of a convolution, and the shape for a gradient of it. */
 static int copy_attrs(const Node *n, const Type *shape, Attr *attr)
@@ -139,8 +137,7 @@ static void grad_conv(Graph *g, uint32_t id, const Value *dout, Value *din)
         ir_node(g, &op_conv_grad_weight, (Value[]){x, dout[0]}, 2, attr, n);
 }
 
-/* ---- expansion: one and two spatial dimensions
- * --------------------------------
+/* ---- expansion: one and two spatial dimensions -----------------------------
  *
  * With channels split into groups g, all three are one product over
  *     [N, g, O/g, C/g, out.. or spatial.., k..]
@@ -282,8 +279,7 @@ static Value expand_flat_input(Graph *g, const ConvShape *s, Value dy, Value w)
     return ir_reshape(g, dx, s->x.rank, s->x.dim);
 }
 
-/* ---- expansion: three spatial dimensions
- * -------------------------------------
+/* ---- expansion: three spatial dimensions -----------------------------------
  *
  * One of two over windows of the first: every place along the depth becomes an
  * image of its own, every tap along the depth a channel.
@@ -369,8 +365,7 @@ static Value expand_deep_input(Graph *g, const Node *n, const ConvShape *s,
     return ir_reduce_sum(g, v, (const int64_t[]){5}, 1);
 }
 
-/* ---- expansion: which
- * ---------------------------------------------------------- */
+/* ---- expansion: which --------------------------------------------------- */
 
 static void expand_conv(Graph *g, const Node *n, const Value *in, Value *out)
 {
@@ -398,8 +393,7 @@ static void expand_conv_grad_weight(Graph *g, const Node *n, const Value *in,
                            : expand_deep_weight(g, n, &s, in[0], in[1]);
 }
 
-/* ---- cost
- * -------------------------------------------------------------------- */
+/* ---- cost --------------------------------------------------------------- */
 
 /* Each of the three: two flops for every output element of the forward
  * convolution and every weight that it meets. */
@@ -427,8 +421,7 @@ static Cost cost_conv_grad_weight(const Graph *g, const Node *n)
     return conv_cost(g, n, n->type, graph_type(g, n->in[1]));
 }
 
-/* ---- descriptors
- * ----------------------------------------------------------------
+/* ---- descriptors -----------------------------------------------------------
  *
  * The samples of the three describe the same convolutions. */
 

@@ -19,7 +19,11 @@
 #include "window.h"
 #include <inttypes.h>
 
-#define SAMPLES(...) (const char *const[]){__VA_ARGS__, NULL}
+#define SAMPLES(...)                                                           \
+    (const char *const[])                                                      \
+    {                                                                          \
+        __VA_ARGS__, NULL                                                      \
+    }
 
 #define CALL_ATTRS                                                             \
     {"kernel", ATTR_INTS, NULL, "taps, one a spatial dimension"},              \
@@ -46,8 +50,9 @@ static bool infer_call(const Infer *f, const Type *x, Slide *slide)
     int spatial = x->rank - 2;
     const int64_t *kernel;
     if (!dtype_is_float(x->dtype) || spatial < 1 || spatial > MAX_SPATIAL)
-        return infer_fail(f, "takes [N,C,..] with 1 to %d spatial dimensions "
-                             "of floating point, not %s",
+        return infer_fail(f,
+                          "takes [N,C,..] with 1 to %d spatial dimensions "
+                          "of floating point, not %s",
                           MAX_SPATIAL, type_text(x).s);
     if (!infer_ints(f, "kernel", spatial, 1, MAX_EXTENT, &kernel) ||
         !infer_steps(f, spatial, kernel, slide))
@@ -80,8 +85,9 @@ static bool infer_result(const Infer *f, const Type *x, int64_t channels,
     for (int i = 0; i + 2 < x->rank; i++) {
         y->dim[2 + i] = slide_count(x->dim[2 + i], &slide[i]);
         if (y->dim[2 + i] < 1)
-            return infer_fail(f, "the kernel is larger than the padded input "
-                                 "%s",
+            return infer_fail(f,
+                              "the kernel is larger than the padded input "
+                              "%s",
                               type_text(x).s);
     }
     return true;
@@ -276,7 +282,8 @@ static Cost cost_lib_matmul(const Graph *g, const Node *n)
 /* ---- the table ---------------------------------------------------------- */
 
 #define SPEC                                                                   \
-    "stride=[1,2], pad_low=[1,1], pad_high=[1,0], dilation=[1,1], kernel=[3,3]"
+    "stride=[1,2], pad_low=[1,1], pad_high=[1,0], dilation=[1,1], "            \
+    "kernel=[3,3]"
 
 const OpDesc op_lib_conv = {
     .name = "lib_conv",
@@ -374,14 +381,13 @@ const OpDesc op_lib_matmul = {
     .n_out = 1,
     .traits = T_LIBRARY,
     .half = HALF_YES,
-    .attrs = (const AttrSpec[]){{"transpose_a", ATTR_BOOL, "false",
-                                 "as of matmul"},
-                                {"transpose_b", ATTR_BOOL, "false",
-                                 "as of matmul"},
-                                {"rows", ATTR_INT, NULL,
-                                 "of the result to a call, a divisor; all "
-                                 "where there are leading dimensions"},
-                                {0}},
+    .attrs =
+        (const AttrSpec[]){{"transpose_a", ATTR_BOOL, "false", "as of matmul"},
+                           {"transpose_b", ATTR_BOOL, "false", "as of matmul"},
+                           {"rows", ATTR_INT, NULL,
+                            "of the result to a call, a divisor; all "
+                            "where there are leading dimensions"},
+                           {0}},
     .samples = SAMPLES("(f32[8,3], f32[3,5]) {rows=4}",
                        "(f32[3,8], f32[5,3]) {transpose_a=true, "
                        "transpose_b=true, rows=8}",

@@ -9,8 +9,7 @@
         __VA_ARGS__, NULL                                                      \
     }
 
-/* ---- along one dimension
- * --------------------------------------------------------- */
+/* ---- along one dimension ------------------------------------------------ */
 
 static bool infer_along(const Infer *f)
 {
@@ -114,8 +113,7 @@ const OpDesc op_log_softmax = {
     .cost = cost_per_element,
 };
 
-/* ---- argmax
- * ------------------------------------------------------------------------ */
+/* ---- argmax ------------------------------------------------------------- */
 
 static bool infer_argmax(const Infer *f)
 {
@@ -170,8 +168,7 @@ const OpDesc op_argmax = {
     .cost = cost_per_element,
 };
 
-/* ---- cross entropy
- * ------------------------------------------------------------------
+/* ---- cross entropy ---------------------------------------------------------
  *
  *     logits [N,C,..]  label i32 [N,..]  loss [N,..]
  *     loss = (1 - s) (-log p[label]) + s / C sum over c of -log p[c]

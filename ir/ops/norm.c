@@ -15,8 +15,7 @@
         __VA_ARGS__, NULL                                                      \
     }
 
-/* ---- inference
- * --------------------------------------------------------------- */
+/* ---- inference ---------------------------------------------------------- */
 
 static DType statistic_dtype(DType t)
 {
@@ -106,8 +105,7 @@ static bool infer_batch_norm_inference(const Infer *f)
     return true;
 }
 
-/* ---- sums in parts
- * -------------------------------------------------------------
+/* ---- sums in parts ---------------------------------------------------------
  *
  * The batch is cut into `images` parts and, where that is not enough, the
  * first spatial dimension into `rows`:
@@ -200,8 +198,7 @@ static Value pick_first(Graph *g, Value v, const int64_t *axes, int n)
     return n ? ir_node(g, &op_pick, &v, 1, attr, 2) : v;
 }
 
-/* ---- moments
- * -----------------------------------------------------------------
+/* ---- moments ---------------------------------------------------------------
  *
  * Each part sums x - k and (x - k)^2 in one pass, k being its own first
  * element, so that nothing cancels where the mean is large against the
@@ -307,8 +304,7 @@ const OpDesc op_moments = {
     .cost = cost_per_element,
 };
 
-/* ---- batch norm
- * ---------------------------------------------------------------- */
+/* ---- batch norm --------------------------------------------------------- */
 
 /* 1 / sqrt(var + eps) */
 static Value deviation_inverse(Graph *g, const Node *n, Value var)
@@ -442,8 +438,7 @@ const OpDesc op_batch_norm_grad = {
     .sample_high = 1,
 };
 
-/* ---- batch norm, inference
- * ------------------------------------------------------ */
+/* ---- batch norm, inference ---------------------------------------------- */
 
 static void expand_batch_norm_inference(Graph *g, const Node *n,
                                         const Value *in, Value *out)

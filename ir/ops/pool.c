@@ -22,8 +22,7 @@
         __VA_ARGS__, NULL                                                      \
     }
 
-/* ---- inference
- * --------------------------------------------------------------- */
+/* ---- inference ---------------------------------------------------------- */
 
 /* The result of pooling x.  No window lies in the padding alone. */
 static bool infer_pooled(const Infer *f, const Type *x, Type *y)
@@ -78,8 +77,7 @@ static bool infer_max_pool_grad(const Infer *f)
     return true;
 }
 
-/* ---- building
- * ---------------------------------------------------------------- */
+/* ---- building ----------------------------------------------------------- */
 
 typedef struct Pool {
     int spatial;
@@ -138,8 +136,7 @@ static Value place_number(Graph *g, Value like, const Pool *p)
     return number;
 }
 
-/* ---- max
- * --------------------------------------------------------------------- */
+/* ---- max ---------------------------------------------------------------- */
 
 static void expand_max_pool(Graph *g, const Node *n, const Value *in,
                             Value *out)
@@ -226,8 +223,7 @@ const OpDesc op_max_pool_grad = {
     .cost = cost_per_element,
 };
 
-/* ---- average
- * ------------------------------------------------------------------- */
+/* ---- average ------------------------------------------------------------ */
 
 /* The sum over a window times this is its average. */
 static Value weight_of_windows(Graph *g, const Node *n, Value like,

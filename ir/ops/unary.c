@@ -29,7 +29,7 @@ static Value operand(const Graph *g, uint32_t id)
     return g->node[id].in[0];
 }
 
-/* ---- gradients ----------------------------------------------------------- */
+/* ---- gradients ---------------------------------------------------------- */
 
 static void grad_neg(Graph *g, uint32_t id, const Value *dout, Value *din)
 {
@@ -105,7 +105,7 @@ static void grad_relu(Graph *g, uint32_t id, const Value *dout, Value *din)
     din[0] = ir_select(g, op2(g, "less", zero, y), dout[0], zero);
 }
 
-/* ---- the table ------------------------------------------------------------
+/* ---- the table -------------------------------------------------------------
  */
 
 UNARY(copy, "x0", x[0], .doc = "the operand itself, perhaps in another layout",

@@ -22,8 +22,7 @@
         __VA_ARGS__, NULL                                                      \
     }
 
-/* ---- window
- * ------------------------------------------------------------------ */
+/* ---- window ------------------------------------------------------------- */
 
 static bool infer_window(const Infer *f)
 {
@@ -124,8 +123,7 @@ const OpDesc op_window = {
     .map = map_window,
 };
 
-/* ---- unwindow
- * ---------------------------------------------------------------- */
+/* ---- unwindow ----------------------------------------------------------- */
 
 static bool infer_unwindow(const Infer *f)
 {
@@ -191,8 +189,7 @@ const OpDesc op_unwindow = {
     .map = map_unwindow,
 };
 
-/* ---- for ops with windows
- * ------------------------------------------------------ */
+/* ---- for ops with windows ----------------------------------------------- */
 
 int64_t slide_count(int64_t extent, const Slide *s)
 {

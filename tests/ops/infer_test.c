@@ -9,8 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* ---- messages
- * ------------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------- */
 
 #define CONV1 "stride=[1], pad_low=[0], pad_high=[0], dilation=[1]"
 #define POOL1 "size=[3], stride=[1], dilation=[1]"
@@ -108,8 +107,7 @@ static void mistakes_are_named(void **state)
     }
 }
 
-/* ---- anything goes
- * --------------------------------------------------------------- */
+/* ---- anything goes ------------------------------------------------------ */
 
 static int64_t any_number(uint64_t *random)
 {

@@ -16,8 +16,7 @@ struct Interp {
     double **value; /* of node * MAX_OUT + out */
 };
 
-/* ---- values
- * ------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------- */
 
 static double **slot(const Interp *i, Value v)
 {
@@ -63,8 +62,7 @@ static double kept(const Interp *i, double v, DType dtype)
     return i->mode == INTERP_ROUND ? interp_rounded(v, dtype) : v;
 }
 
-/* ---- sources and roots
- * ----------------------------------------------------------- */
+/* ---- sources and roots -------------------------------------------------- */
 
 static const char *name_of(const Node *n)
 {
@@ -119,8 +117,7 @@ Interp *interp_new(const Graph *g, Arena *a, InterpMode mode)
     return i;
 }
 
-/* ---- random values
- * --------------------------------------------------------------- */
+/* ---- random values ------------------------------------------------------ */
 
 double interp_random(uint64_t *state)
 {
@@ -174,8 +171,7 @@ void interp_fill(Interp *i, uint64_t seed)
     }
 }
 
-/* ---- one node
- * ---------------------------------------------------------------------- */
+/* ---- one node ----------------------------------------------------------- */
 
 static void unflatten(int64_t at, const Type *t, int64_t *index)
 {
@@ -345,8 +341,7 @@ bool interp_run(Interp *i, Error *e)
     return true;
 }
 
-/* ---- comparing
- * --------------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------------- */
 
 double interp_distance(const double *a, const double *b, int64_t n)
 {
@@ -395,8 +390,7 @@ bool interp_same(const Graph *a, const Graph *b, uint64_t seed,
     return same;
 }
 
-/* ---- expanding
- * --------------------------------------------------------------------- */
+/* ---- expanding ---------------------------------------------------------- */
 
 /* The generic kernel computes it (op.h), so nobody would expand it. */
 static bool runs_alone(const Node *n)

@@ -13,6 +13,9 @@
  *
  * To hold a pass against what it started from: interp_same(before, after).
  *
+ * Library ops run as well, packed weights being in plain order here: a graph
+ * after `expand` for the cpu can be held against the one before.
+ *
  * Values are row-major by logical dimensions, whatever the layout.  Nothing is
  * in place and everything is kept: for small graphs. */
 #ifndef TGC_TESTS_INTERP_H

@@ -1,13 +1,13 @@
 /* plain.c: convolutions, pools, norms and losses as plain loops. */
 #include "plain.h"
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 enum { SPATIAL = 3 };
 
-/* ---- windows
- * -----------------------------------------------------------------
+/* ---- windows ---------------------------------------------------------------
  *
  * Everything as three spatial dimensions; those that are missing have extent
  * and window 1. */
@@ -61,8 +61,7 @@ static int64_t tapped(const Geometry *g, int64_t p, int64_t k)
     return at;
 }
 
-/* ---- convolution
- * ---------------------------------------------------------------
+/* ---- convolution -----------------------------------------------------------
  *
  * Visits every (y, x, w) that multiply: *to += a * b. */
 
@@ -112,8 +111,68 @@ static void plain_conv_grad_weight(const PlainCall *c)
              c->in[1], NULL, c->out[0], NULL);
 }
 
-/* ---- pools
- * ---------------------------------------------------------------------- */
+/* ---- the library's convolutions --------------------------------------------
+ *
+ * What the library calls packed is here the plain order with zeros behind. */
+
+static Type weights_of(const Node *n, int64_t from, int64_t to)
+{
+    int spatial;
+    const int64_t *kernel = node_ints(n, "kernel", &spatial);
+    Type w = {.dtype = DT_F64, .rank = (uint8_t)(2 + spatial)};
+    w.dim[0] = to;
+    w.dim[1] = from / node_int(n, "groups");
+    for (int i = 0; i < spatial; i++)
+        w.dim[2 + i] = kernel[i];
+    return w;
+}
+
+static void plain_lib_pack(const PlainCall *c)
+{
+    int64_t n = type_elements(c->type[0]);
+    assert(n <= type_elements(c->node->type));
+    memcpy(c->out[0], c->in[0], (size_t)n * sizeof **c->out);
+}
+
+static void plain_lib_unpack(const PlainCall *c)
+{
+    int64_t n = type_elements(c->node->type);
+    assert(n <= type_elements(c->type[0]));
+    memcpy(c->out[0], c->in[0], (size_t)n * sizeof **c->out);
+}
+
+static void plain_lib_conv(const PlainCall *c)
+{
+    const Type *y = c->node->type;
+    Type w = weights_of(c->node, c->type[0]->dim[1], y->dim[1]);
+    convolve(c->node, c->type[0], &w, y, c->in[0], c->in[1], NULL, NULL, NULL,
+             c->out[0]);
+}
+
+static void plain_lib_conv_grad_input(const PlainCall *c)
+{
+    const Type *x = c->node->type, *y = c->type[0];
+    Type w = weights_of(c->node, x->dim[1], y->dim[1]);
+    convolve(c->node, x, &w, y, NULL, c->in[1], c->in[0], c->out[0], NULL,
+             NULL);
+}
+
+/* A partial result for each call's images. */
+static void plain_lib_conv_grad_weight(const PlainCall *c)
+{
+    Type x = *c->type[0], y = *c->type[1];
+    Type w = weights_of(c->node, x.dim[1], y.dim[1]);
+    int64_t calls = c->node->type->dim[0], packed = c->node->type->dim[1];
+    assert(type_elements(&w) <= packed);
+    x.dim[0] /= calls;
+    y.dim[0] /= calls;
+    for (int64_t i = 0; i < calls; i++)
+        convolve(c->node, &x, &w, &y, c->in[0] + i * type_elements(&x), NULL,
+                 c->in[1] + i * type_elements(&y), NULL, c->out[0] + i * packed,
+                 NULL);
+}
+
+/* ---- pools -------------------------------------------------------------- */
 
 static Geometry pool_geometry(const Node *n, const Type *x, const Type *y)
 {
@@ -174,8 +233,7 @@ static void plain_avg_pool(const PlainCall *c)
         }
 }
 
-/* ---- matmul
- * -------------------------------------------------------------------- */
+/* ---- matmul ------------------------------------------------------------- */
 
 static void plain_matmul(const PlainCall *c)
 {
@@ -198,8 +256,7 @@ static void plain_matmul(const PlainCall *c)
                 }
 }
 
-/* ---- norms
- * --------------------------------------------------------------------- */
+/* ---- norms -------------------------------------------------------------- */
 
 /* x as [n, channels, inner] */
 typedef struct Channels {
@@ -285,8 +342,7 @@ static void plain_batch_norm_grad(const PlainCall *c)
     }
 }
 
-/* ---- softmax and losses
- * ---------------------------------------------------------- */
+/* ---- softmax and losses ------------------------------------------------- */
 
 /* A type as [outer, size, inner] around one dimension. */
 typedef struct Lines {
@@ -373,8 +429,7 @@ static void plain_cross_entropy_grad(const PlainCall *c)
                 (exp(log_softmax(c->in[0], &l, i, k)) - target(c, &l, i, k));
 }
 
-/* ---- the table
- * -------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 static const struct {
     const char *op;
@@ -388,6 +443,12 @@ static const struct {
     {"conv", plain_conv},
     {"conv_grad_input", plain_conv_grad_input},
     {"conv_grad_weight", plain_conv_grad_weight},
+    {"lib_conv", plain_lib_conv},
+    {"lib_conv_grad_input", plain_lib_conv_grad_input},
+    {"lib_conv_grad_weight", plain_lib_conv_grad_weight},
+    {"lib_matmul", plain_matmul},
+    {"lib_pack", plain_lib_pack},
+    {"lib_unpack", plain_lib_unpack},
     {"log_softmax", plain_log_softmax},
     {"matmul", plain_matmul},
     {"max_pool", plain_max_pool},

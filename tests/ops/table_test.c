@@ -60,8 +60,7 @@ static void fill_sources(Interp *i, const Graph *g, const OpDesc *op,
         }
 }
 
-/* ---- descriptors
- * -------------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------- */
 
 static void descriptors_are_complete(void **state)
 {
@@ -95,8 +94,7 @@ static void descriptors_are_complete(void **state)
     }
 }
 
-/* ---- text
- * ----------------------------------------------------------------------- */
+/* ---- text --------------------------------------------------------------- */
 
 static void round_trip(const OpDesc *op, const char *sample)
 {
@@ -119,8 +117,7 @@ static void samples_survive_printing(void **state)
     each_sample(round_trip);
 }
 
-/* ---- expansion
- * -------------------------------------------------------------------- */
+/* ---- expansion ---------------------------------------------------------- */
 
 static void expansion_agrees(const OpDesc *op, const char *sample)
 {
@@ -162,8 +159,7 @@ static void expansions_agree_with_plain_loops(void **state)
     each_sample(expansion_agrees);
 }
 
-/* ---- gradients
- * ---------------------------------------------------------------------- */
+/* ---- gradients ---------------------------------------------------------- */
 
 /* The scalar that is differentiated: results times fixed numbers, summed. */
 static double measured(const Bench *b, Interp *i, unsigned wanted)

@@ -40,8 +40,7 @@ static void run(Interp *i)
         fail_msg("%s", e.text);
 }
 
-/* ---- PyTorch
- * --------------------------------------------------------------------- */
+/* ---- PyTorch ------------------------------------------------------------ */
 
 /* Outputs in the order of the golden values: results, then gradients. */
 static int add_outputs(Graph *g, uint32_t id)
@@ -125,8 +124,7 @@ static void values_are_those_of_pytorch(void **state)
     }
 }
 
-/* ---- views, by hand
- * ---------------------------------------------------------------- */
+/* ---- views, by hand ----------------------------------------------------- */
 
 /* The operand's elements are 1, 2, 3, ... */
 static const struct {
@@ -187,8 +185,7 @@ static void views_give_the_elements_they_should(void **state)
     }
 }
 
-/* ---- float32
- * ------------------------------------------------------------------------ */
+/* ---- float32 ------------------------------------------------------------ */
 
 /* Mean a thousand times the deviation, in parts: the variance keeps its
  * digits.  (The sum of squares less the square of the sum has none left.) */
@@ -278,8 +275,7 @@ static void nan_goes_through(void **state)
     }
 }
 
-/* ---- random numbers
- * ------------------------------------------------------------------ */
+/* ---- random numbers ----------------------------------------------------- */
 
 /* Element 5 of (seed, step, stream) is word 1 of Philox block 1.  The zero
  * key and counter are the published vector 6627e8d5 e169c58d .. */
@@ -299,8 +295,7 @@ static void random_numbers_are_philox(void **state)
     module_free(g->module);
 }
 
-/* ---- the interpreter's own rounding
- * ----------------------------------------------------- */
+/* ---- the interpreter's own rounding ------------------------------------- */
 
 static void half_types_round_to_nearest_even(void **state)
 {
