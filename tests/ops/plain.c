@@ -203,17 +203,20 @@ static void plain_max_pool(const PlainCall *c)
         }
 }
 
+/* To the first element of the window that is its result. */
 static void plain_max_pool_grad(const PlainCall *c)
 {
     const Type *x = c->type[0];
     Geometry g = pool_geometry(c->node, x, c->type[1]);
     for (int64_t i = 0; i < x->dim[0] * x->dim[1]; i++)
-        for (int64_t p = 0; p < g.out_area; p++) {
-            const double *plane = c->in[0] + i * g.area;
-            int64_t at = largest_tap(&g, plane, p);
-            if (plane[at] == c->in[1][i * g.out_area + p])
-                c->out[0][i * g.area + at] += c->in[2][i * g.out_area + p];
-        }
+        for (int64_t p = 0; p < g.out_area; p++)
+            for (int64_t k = 0; k < g.taps; k++) {
+                int64_t at = tapped(&g, p, k), y = i * g.out_area + p;
+                if (at < 0 || c->in[0][i * g.area + at] != c->in[1][y])
+                    continue;
+                c->out[0][i * g.area + at] += c->in[2][y];
+                break;
+            }
 }
 
 static void plain_avg_pool(const PlainCall *c)

@@ -315,6 +315,68 @@ static void expanded_gradients_agree(void **state)
     each_sample(expanded_gradient_agrees);
 }
 
+/* ---- half types -------------------------------------------------------------
+ */
+
+/* The sample with matrices and images in f16, vectors as they are. */
+static void half_sample(const char *sample, char *half)
+{
+    strcpy(half, sample);
+    for (char *c = half; (c = strstr(c, "f32[")); c++)
+        if (memchr(c, ',', strcspn(c, "]")))
+            memcpy(c, "f16", 3);
+}
+
+static int half_agreed;
+
+static void half_agrees(const OpDesc *op, const char *sample)
+{
+    char half[512];
+    half_sample(sample, half);
+    Module *m = module_new("sample");
+    Graph *g = graph_new(m, "train");
+    module_add_graph(m, g);
+    Error e;
+    uint32_t id = sample_add(g, op, half, &e);
+    if (!id || op->half == HALF_NO || !op->expand || op == &op_argmax ||
+        !strcmp(half, sample)) {
+        module_free(m);
+        return;
+    }
+    ir_output(g, "y", node_value(id, 0));
+    Graph *expanded = interp_expand(g);
+    Interp *exact = interp_new(g, g->arena, INTERP_EXACT);
+    Interp *rounded = interp_new(expanded, g->arena, INTERP_ROUND);
+    fill_sources(rounded, expanded, op, 5);
+    for (uint32_t k = 0; k < g->node[id].n_in; k++) { /* rounded ones */
+        char name[16];
+        snprintf(name, sizeof name, "x%u", k);
+        memcpy(interp_source(exact, name), interp_source(rounded, name),
+               (size_t)type_elements(graph_type(g, g->node[id].in[k])) *
+                   sizeof(double));
+    }
+    if (!graph_verify(expanded, &e) || !interp_run(exact, &e) ||
+        !interp_run(rounded, &e))
+        fail_msg("%s %s: %s", op->name, half, e.text);
+    double d = interp_distance(interp_root(exact, "output", "y"),
+                               interp_root(rounded, "output", "y"),
+                               type_elements(g->node[id].type));
+    if (!(d < 0.01))
+        fail_msg("%s %s: differs by %g", op->name, half, d);
+    half_agreed++;
+    graph_free(expanded);
+    module_free(m);
+}
+
+/* Rounded to f16 wherever the expansion says so: types fit together, and what
+ * has to be float32 is. */
+static void half_agrees_with_exact(void **state)
+{
+    (void)state;
+    each_sample(half_agrees);
+    assert_true(half_agreed > 15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +385,7 @@ int main(void)
         cmocka_unit_test(expansions_agree_with_plain_loops),
         cmocka_unit_test(gradients_agree_with_differences),
         cmocka_unit_test(expanded_gradients_agree),
+        cmocka_unit_test(half_agrees_with_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
