@@ -85,4 +85,11 @@ struct MemoryPlan {
 
 enum { INPUT_SLOTS = 3 }; /* batches under way between loader and step */
 
+/* Slots of an input: Buffer.bytes is the size of one, rounded up to 64 it is
+ * the distance to the next.  Scalars are set between steps. */
+static inline uint32_t input_slots(const Type *t)
+{
+    return t->rank ? INPUT_SLOTS : 1;
+}
+
 #endif

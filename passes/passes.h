@@ -14,6 +14,8 @@ PASS(dce)
 PASS(layout)
 PASS(expand)
 PASS(fuse)
+PASS(schedule)
+PASS(memory)
 #undef PASS
 
 /* For passes that take one graph at a time: rewrite returns the graph's
