@@ -182,14 +182,6 @@ static int64_t add_inputs(Planner *p, int64_t offset)
 
 /* ---- where a result goes ------------------------------------------------ */
 
-static bool reads_value(const Step *s, Value v)
-{
-    for (uint32_t i = 0; i < s->n_in; i++)
-        if (value_equal(s->in[i], v))
-            return true;
-    return false;
-}
-
 /* May step k write v over every old value of the state that it reads? */
 static bool may_overwrite_state(const Planner *p, uint32_t k, Value v,
                                 uint32_t state)
