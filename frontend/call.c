@@ -7,20 +7,39 @@
 /* ---- arguments
  * ---------------------------------------------------------------- */
 
-/* What is called, as its callers see it. */
+/* What is called, as its callers see it: a block or a layer. */
 typedef struct Signature {
-    const char *what; /* name, for messages */
-    const char **name;
-    size_t n;
-    const char *text; /* conv(x, channels, ...) */
+    const char *what; /* its name */
+    size_t n;         /* parameters */
+    const Block *block;
+    const Layer *layer; /* NULL: a block */
 } Signature;
+
+static const char *parameter_name(const Signature *s, size_t k)
+{
+    return s->layer ? s->layer->params[k].name
+                    : s->block->item->parameters.item[k].name.text;
+}
+
+/* "basic(x, channels, stride = ..)" */
+static const char *signature_text(const Signature *s, Arena *a)
+{
+    if (s->layer)
+        return layer_signature(s->layer, a);
+    const char *text = arena_printf(a, "%s(", s->what);
+    for (size_t i = 0; i < s->n && i < 20; i++)
+        text = arena_printf(
+            a, "%s%s%s%s", text, i ? ", " : "", parameter_name(s, i),
+            s->block->item->parameters.item[i].value ? " = .." : "");
+    return arena_printf(a, "%s)", text);
+}
 
 static void too_many(Elab *el, const Signature *s, const Expr *e, size_t given)
 {
     const Argument *first = &e->call.arguments.item[s->n];
     if (diag_error(el->diag, first->value->span,
                    "%zu arguments, and %s takes %zu", given, s->what, s->n))
-        diag_hint(el->diag, "%s", s->text);
+        diag_hint(el->diag, "%s", signature_text(s, el->arena));
 }
 
 static void unknown_argument(Elab *el, const Signature *s, Name name)
@@ -30,11 +49,11 @@ static void unknown_argument(Elab *el, const Signature *s, Name name)
         return;
     Nearest n = nearest_of(name.text);
     for (size_t i = 0; i < s->n; i++)
-        nearest_try(&n, s->name[i]);
+        nearest_try(&n, parameter_name(s, i));
     if (nearest_name(&n))
         diag_did_you_mean(el->diag, &n);
     else
-        diag_hint(el->diag, "%s", s->text);
+        diag_hint(el->diag, "%s", signature_text(s, el->arena));
 }
 
 /* The parameter that an argument is for; -1 after a message. */
@@ -45,7 +64,7 @@ static int place_argument(Elab *el, const Signature *s, const Expr *e, size_t i,
     if (a->name.text) {
         *named = true;
         for (size_t k = 0; k < s->n; k++)
-            if (!strcmp(s->name[k], a->name.text))
+            if (!strcmp(parameter_name(s, k), a->name.text))
                 return (int)k;
         unknown_argument(el, s, a->name);
     } else if (*named) {
@@ -70,7 +89,7 @@ static bool place_arguments(Elab *el, const Signature *s, const Expr *e,
         int k = place_argument(el, s, e, i, &named);
         if (k >= 0 && argument[k]) {
             diag_error(el->diag, a->value->span, "%s is given twice",
-                       s->name[k]);
+                       parameter_name(s, k));
             ok = false;
         } else if (k >= 0) {
             argument[k] = a->value;
@@ -85,8 +104,9 @@ static bool place_arguments(Elab *el, const Signature *s, const Expr *e,
 
 static void missing(Elab *el, const Signature *s, const Expr *e, size_t k)
 {
-    if (diag_error(el->diag, e->span, "%s: %s is missing", s->what, s->name[k]))
-        diag_hint(el->diag, "%s", s->text);
+    if (diag_error(el->diag, e->span, "%s: %s is missing", s->what,
+                   parameter_name(s, k)))
+        diag_hint(el->diag, "%s", signature_text(s, el->arena));
 }
 
 /* ---- paths
@@ -117,22 +137,6 @@ static const char *call_path(Elab *el, const Expr *e, const Label *label,
 
 /* ---- blocks
  * ------------------------------------------------------------------- */
-
-static Signature block_signature(const Block *b, Arena *a)
-{
-    const Parameters *p = &b->item->parameters;
-    Signature s = {.what = b->item->name.text, .n = p->n};
-    s.name = arena_array(a, p->n + 1, sizeof *s.name);
-    s.text = arena_printf(a, "%s(", s.what);
-    for (size_t i = 0; i < p->n; i++) {
-        s.name[i] = p->item[i].name.text;
-        if (i < 20)
-            s.text = arena_printf(a, "%s%s%s%s", s.text, i ? ", " : "",
-                                  s.name[i], p->item[i].value ? " = .." : "");
-    }
-    s.text = arena_printf(a, "%s)", s.text);
-    return s;
-}
 
 static bool is_running(const Elab *el, const Block *b)
 {
@@ -192,7 +196,8 @@ static Datum run_body(Elab *el, const Block *b)
 static Datum call_block(Elab *el, const Expr *e, const Label *label,
                         const Block *b)
 {
-    Signature s = block_signature(b, el->arena);
+    Signature s = {
+        .what = b->item->name.text, .n = b->item->parameters.n, .block = b};
     const Expr **argument = arena_array(el->arena, s.n + 1, sizeof *argument);
     Datum *value = arena_array(el->arena, s.n + 1, sizeof *value);
     if (is_running(el, b)) {
@@ -381,15 +386,11 @@ static bool check_argument(LayerCall *c, size_t k)
     return false;
 }
 
-static Signature layer_sign(const Layer *layer, Arena *a)
+static Signature layer_sign(const Layer *layer)
 {
-    Signature s = {.what = layer->name};
+    Signature s = {.what = layer->name, .layer = layer};
     while (layer->params[s.n].name)
         s.n++;
-    s.name = arena_array(a, s.n + 1, sizeof *s.name);
-    for (size_t i = 0; i < s.n; i++)
-        s.name[i] = layer->params[i].name;
-    s.text = layer_signature(layer, a);
     return s;
 }
 
@@ -418,7 +419,7 @@ static bool fill_arguments(LayerCall *c, const Signature *s, const Expr *e,
 static Datum call_layer(Elab *el, const Expr *e, const Label *label,
                         const Layer *layer)
 {
-    Signature s = layer_sign(layer, el->arena);
+    Signature s = layer_sign(layer);
     const Expr *argument[LAYER_PARAMS] = {0};
     LayerCall c = {.el = el, .layer = layer, .span = e->span};
     bool placed = place_arguments(el, &s, e, argument);
