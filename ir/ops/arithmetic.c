@@ -194,13 +194,13 @@ ELEMENTWISE(not, 1, 0, "!x0", !x[0], .doc = "true for false, false for true",
 
 static bool infer_select(const Infer *f)
 {
-    const Type *condition = f->in[0], *yes = f->in[1];
+    const Type *yes = f->in[1];
     Type want = type_with_dtype(*yes, DT_BOOL);
     if (!infer_is(f, 0, &want, "the condition") ||
         !infer_is(f, 2, yes, "the second choice"))
         return false;
-    (void)condition;
     f->out[0] = *yes;
+    f->out[0].layout = infer_layout(f);
     return true;
 }
 

@@ -30,6 +30,14 @@ TypeText type_text(const Type *t)
 
 /* ---- operands ----------------------------------------------------------- */
 
+Layout infer_layout(const Infer *f)
+{
+    for (uint32_t i = 0; i < f->node->n_in; i++)
+        if (f->in[i]->layout)
+            return f->in[i]->layout;
+    return 0;
+}
+
 bool infer_same(const Infer *f)
 {
     for (uint32_t i = 1; i < f->node->n_in; i++) {
@@ -41,8 +49,10 @@ bool infer_same(const Infer *f)
             return infer_fail(f, "operands differ in shape: %s and %s",
                               type_text(a).s, type_text(b).s);
     }
-    for (int i = 0; i < f->node->n_out; i++)
+    for (int i = 0; i < f->node->n_out; i++) {
         f->out[i] = *f->in[0];
+        f->out[i].layout = infer_layout(f);
+    }
     return true;
 }
 

@@ -16,6 +16,10 @@ typedef struct TypeText {
 } TypeText;
 TypeText type_text(const Type *t);
 
+/* Where an elementwise result lies: as the first operand that is not row-major,
+ * since constants and the like are made row-major but lie anywhere as well. */
+Layout infer_layout(const Infer *f);
+
 /* ---- operands ----------------------------------------------------------- */
 
 bool infer_numbers(const Infer *f); /* infer_same, and none is bool */

@@ -100,15 +100,17 @@ static Pool pool_of(const Node *n, const Type *x)
 /* y [N,C,out..] for every place in its window: [N,C,out..,k..] */
 static Value repeat_in_window(Graph *g, Value y, const Pool *p)
 {
-    Type t = *graph_type(g, y);
+    Type t = *graph_type(g, y), all = t;
     int64_t dims[MAX_RANK];
-    int rank = t.rank;
-    for (int d = 0; d < rank; d++)
-        dims[d] = d;
-    t.layout = 0;
-    for (int i = 0; i < p->spatial; i++)
-        t.dim[t.rank++] = p->slide[i].size;
-    return ir_broadcast(g, y, &t, dims, rank);
+    int from[MAX_RANK];
+    for (int d = 0; d < t.rank; d++)
+        dims[d] = from[d] = d;
+    for (int i = 0; i < p->spatial; i++) {
+        all.dim[all.rank] = p->slide[i].size;
+        from[all.rank++] = -1;
+    }
+    all.layout = layout_follow(&t, all.rank, from);
+    return ir_broadcast(g, y, &all, dims, t.rank);
 }
 
 /* What each window that holds an element has for it: [N,C,spatial..,k..] */
@@ -136,6 +138,15 @@ static Value place_number(Graph *g, Value like, const Pool *p)
     return number;
 }
 
+/* What describes the windows. */
+static void copy_attrs(const Node *n, Attr attr[5])
+{
+    static const char *const name[] = {"size", "stride", "dilation", "pad_low",
+                                       "pad_high"};
+    for (int i = 0; i < 5; i++)
+        attr[i] = *node_attr(n, name[i]);
+}
+
 /* ---- max ---------------------------------------------------------------- */
 
 static void expand_max_pool(Graph *g, const Node *n, const Value *in,
@@ -148,11 +159,8 @@ static void expand_max_pool(Graph *g, const Node *n, const Value *in,
 
 static void grad_max_pool(Graph *g, uint32_t id, const Value *dout, Value *din)
 {
-    static const char *const name[] = {"size", "stride", "dilation", "pad_low",
-                                       "pad_high"};
     Attr attr[5];
-    for (int i = 0; i < 5; i++)
-        attr[i] = *node_attr(&g->node[id], name[i]);
+    copy_attrs(&g->node[id], attr);
     Value in[] = {g->node[id].in[0], node_value(id, 0), dout[0]};
     din[0] = ir_node(g, &op_max_pool_grad, in, 3, attr, 5);
 }
@@ -260,13 +268,48 @@ static void expand_avg_pool(Graph *g, const Node *n, const Value *in,
 
 static void grad_avg_pool(Graph *g, uint32_t id, const Value *dout, Value *din)
 {
-    Type x = *graph_type(g, g->node[id].in[0]);
-    Pool p = pool_of(&g->node[id], &x);
-    Value weight = weight_of_windows(g, &g->node[id], dout[0], &p, &x);
-    Value share = ir_mul(g, dout[0], weight);
-    din[0] =
+    const Node *n = &g->node[id];
+    const Type *x = graph_type(g, n->in[0]);
+    Attr attr[7];
+    copy_attrs(n, attr);
+    attr[5] = *node_attr(n, "count_include_pad");
+    attr[6] = attr_ints("shape", x->dim, x->rank);
+    din[0] = ir_node(g, &op_avg_pool_grad, dout, 1, attr, 7);
+}
+
+static bool infer_avg_pool_grad(const Infer *f)
+{
+    const Type *dy = f->in[0];
+    const int64_t *dim;
+    if (!infer_ints(f, "shape", dy->rank, 1, INT64_MAX, &dim))
+        return false;
+    Type x = type_make(dy->dtype, dy->rank, dim), y;
+    if (!type_fits(&x))
+        return infer_fail(f, "%s is too large", type_text(&x).s);
+    if (!infer_pooled(f, &x, &y) ||
+        !infer_is(f, 0, &y, "the gradient of the result"))
+        return false;
+    f->out[0] = x;
+    f->out[0].layout = dy->layout;
+    return true;
+}
+
+static void expand_avg_pool_grad(Graph *g, const Node *n, const Value *in,
+                                 Value *out)
+{
+    Type x = *n->type;
+    Pool p = pool_of(n, &x);
+    Value weight = weight_of_windows(g, n, in[0], &p, &x);
+    Value share = ir_mul(g, in[0], weight);
+    out[0] =
         ir_reduce_sum(g, to_elements(g, share, &p, &x), p.places, p.spatial);
 }
+
+#define COUNT_ATTR                                                             \
+    {                                                                          \
+        "count_include_pad", ATTR_BOOL, "true",                                \
+            "false: the average of what is no padding"                         \
+    }
 
 const OpDesc op_avg_pool = {
     .name = "avg_pool",
@@ -276,10 +319,7 @@ const OpDesc op_avg_pool = {
     .max_in = 1,
     .n_out = 1,
     .half = HALF_YES,
-    .attrs = (const AttrSpec[]){POOL_ATTRS,
-                                {"count_include_pad", ATTR_BOOL, "true",
-                                 "false: the average of what is no padding"},
-                                {0}},
+    .attrs = (const AttrSpec[]){POOL_ATTRS, COUNT_ATTR, {0}},
     .samples = SAMPLES("(f32[2,3,6,5]) {size=[2,2], stride=[2,2], "
                        "dilation=[1,1], pad_low=[0,0], pad_high=[0,0]}",
                        "(f32[1,2,7,5]) {size=[3,2], stride=[2,1], "
@@ -292,5 +332,27 @@ const OpDesc op_avg_pool = {
     .infer = infer_pool,
     .grad = grad_avg_pool,
     .expand = expand_avg_pool,
+    .cost = cost_per_element,
+};
+
+const OpDesc op_avg_pool_grad = {
+    .name = "avg_pool_grad",
+    .doc = "gradient of avg_pool from that of its result",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .half = HALF_YES,
+    .attrs = (const AttrSpec[]){POOL_ATTRS,
+                                COUNT_ATTR,
+                                {"shape", ATTR_INTS, NULL, "of the input"},
+                                {0}},
+    .samples = SAMPLES("(f32[2,3,3,2]) {size=[2,2], stride=[2,2], "
+                       "dilation=[1,1], pad_low=[0,0], pad_high=[0,0], "
+                       "shape=[2,3,6,5]}",
+                       "(f64[2,2,4,4]) {size=[3,2], stride=[2,1], "
+                       "dilation=[1,1], pad_low=[1,1], pad_high=[2,1], "
+                       "count_include_pad=false, shape=[2,2,7,3]}"),
+    .infer = infer_avg_pool_grad,
+    .expand = expand_avg_pool_grad,
     .cost = cost_per_element,
 };

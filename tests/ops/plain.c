@@ -219,21 +219,43 @@ static void plain_max_pool_grad(const PlainCall *c)
             }
 }
 
-static void plain_avg_pool(const PlainCall *c)
+/* Window p's average is the sum of its elements over this. */
+static double window_count(const Node *n, const Geometry *g, int64_t p)
 {
-    const Type *x = c->type[0];
-    Geometry g = pool_geometry(c->node, x, c->node->type);
-    bool all = node_int(c->node, "count_include_pad");
-    for (int64_t i = 0; i < x->dim[0] * x->dim[1]; i++)
+    double count = 0;
+    for (int64_t k = 0; k < g->taps; k++)
+        count += node_int(n, "count_include_pad") || tapped(g, p, k) >= 0;
+    return count;
+}
+
+/* *y += average of x, or *dx += what dy gives it. */
+static void average(const Node *n, const Type *tx, const Type *ty,
+                    const double *x, double *y, double *dx, const double *dy)
+{
+    Geometry g = pool_geometry(n, tx, ty);
+    for (int64_t i = 0; i < tx->dim[0] * tx->dim[1]; i++)
         for (int64_t p = 0; p < g.out_area; p++) {
-            double sum = 0, count = 0;
+            double count = window_count(n, &g, p);
             for (int64_t k = 0; k < g.taps; k++) {
                 int64_t at = tapped(&g, p, k);
-                sum += at < 0 ? 0 : c->in[0][i * g.area + at];
-                count += all || at >= 0;
+                if (at >= 0 && x)
+                    y[i * g.out_area + p] += x[i * g.area + at] / count;
+                if (at >= 0 && dx)
+                    dx[i * g.area + at] += dy[i * g.out_area + p] / count;
             }
-            c->out[0][i * g.out_area + p] = sum / count;
         }
+}
+
+static void plain_avg_pool(const PlainCall *c)
+{
+    average(c->node, c->type[0], c->node->type, c->in[0], c->out[0], NULL,
+            NULL);
+}
+
+static void plain_avg_pool_grad(const PlainCall *c)
+{
+    average(c->node, c->node->type, c->type[0], NULL, NULL, c->out[0],
+            c->in[0]);
 }
 
 /* ---- matmul ------------------------------------------------------------- */
@@ -440,6 +462,7 @@ static const struct {
 } table[] = {
     {"argmax", plain_argmax},
     {"avg_pool", plain_avg_pool},
+    {"avg_pool_grad", plain_avg_pool_grad},
     {"batch_norm", plain_batch_norm},
     {"batch_norm_grad", plain_batch_norm_grad},
     {"batch_norm_inference", plain_batch_norm_inference},

@@ -315,7 +315,7 @@ static void expanded_gradients_agree(void **state)
     each_sample(expanded_gradient_agrees);
 }
 
-/* ---- half types -------------------------------------------------------------
+/* ---- half types ------------------------------------------------------------
  */
 
 /* The sample with matrices and images in f16, vectors as they are. */
