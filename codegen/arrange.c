@@ -85,8 +85,8 @@ static double inner_cost(const Nest *n, const Accesses *a, uint32_t v)
     double cost = n->var[v].extent < 8 ? 8 : 0;
     for (size_t i = 0; i < a->n; i++) {
         int64_t step = llabs(a->access[i].at->coef[v]);
-        double weight = (double)a->access[i].elements /
-                        (double)a->access[0].elements;
+        double weight =
+            (double)a->access[i].elements / (double)a->access[0].elements;
         cost += weight * (step == 0 ? 0.2 : step == 1 ? 1 : 8);
     }
     return cost;
@@ -109,8 +109,7 @@ static void order_loops(const Nest *n, const Accesses *a, uint32_t *loop,
             cost = inner_cost(n, a, loop[i]);
         }
     uint32_t v = loop[best];
-    memmove(&loop[best], &loop[best + 1],
-            (n_loops - 1 - best) * sizeof *loop);
+    memmove(&loop[best], &loop[best + 1], (n_loops - 1 - best) * sizeof *loop);
     loop[n_loops - 1] = v;
 }
 

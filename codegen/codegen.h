@@ -13,12 +13,12 @@
 #include <stdio.h>
 
 typedef struct CodegenOptions {
-    const char *march;     /* "native" where NULL */
-    const char *cc;        /* "cc" where NULL */
+    const char *march;      /* "native" where NULL */
+    const char *cc;         /* "cc" where NULL */
     const char *save_temps; /* keep the sources in this folder; or NULL */
-    const char *runtime;   /* folder with libtgcrt.a and plan.h */
-    bool verbose;          /* say what is run, and how long it took */
-    int jobs;              /* cc processes at once; 0: as many as cores */
+    const char *runtime;    /* folder with libtgcrt.a and plan.h */
+    bool verbose;           /* say what is run, and how long it took */
+    int jobs;               /* cc processes at once; 0: as many as cores */
 } CodegenOptions;
 
 /* "cpu"; NULL for another name.  Owned by the library. */

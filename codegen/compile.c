@@ -53,8 +53,8 @@ static bool make_folder(Build *b)
                          b->folder, strerror(errno));
     }
     const char *tmp = getenv("TMPDIR");
-    char *folder = arena_printf(b->arena, "%s/tgc-XXXXXX",
-                                tmp && *tmp ? tmp : "/tmp");
+    char *folder =
+        arena_printf(b->arena, "%s/tgc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     b->folder = folder;
     if (mkdtemp(folder))
         return true;
@@ -184,19 +184,21 @@ static Command line_end(Line *l, const char *log)
 
 /* Not-a-number must survive, so no -ffast-math; contraction and reassociation
  * are where they are written. */
-static const char *const kernel_flags[] = {
-    "-O2", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-    "-fopenmp-simd",
+static const char *const kernel_flags[] = {"-O2",
+                                           "-fno-math-errno",
+                                           "-fno-trapping-math",
+                                           "-ffp-contract=fast",
+                                           "-fopenmp-simd",
 #ifdef __x86_64__
-    "-mprefer-vector-width=512",
+                                           "-mprefer-vector-width=512",
 #endif
-    NULL};
+                                           NULL};
 
 static Command compile_command(const Build *b, const char *name, bool plan)
 {
     Line l = line_new(b);
-    line_add_all(&l, (const char *const[]){"-std=gnu11", "-w", "-fno-pie",
-                                           "-c", "-I", b->o->runtime, NULL});
+    line_add_all(&l, (const char *const[]){"-std=gnu11", "-w", "-fno-pie", "-c",
+                                           "-I", b->o->runtime, NULL});
     const char *march = b->o->march ? b->o->march : "native";
     line_add(&l, arena_printf(b->arena, "-march=%s", march));
     if (plan)
@@ -221,8 +223,8 @@ static const char *zlib(void)
 static Command link_command(const Build *b, const char *output)
 {
     Line l = line_new(b);
-    line_add_all(&l, (const char *const[]){"-no-pie", "-s", "-o", output,
-                                           NULL});
+    line_add_all(&l,
+                 (const char *const[]){"-no-pie", "-s", "-o", output, NULL});
 #ifdef TGC_SANITIZE
     line_add(&l, "-fsanitize=" TGC_SANITIZE);
 #endif
@@ -295,8 +297,8 @@ static bool compile_sources(Build *b)
 
 static bool link_program(Build *b, const char *output)
 {
-    const char *beside = arena_printf(b->arena, "%s.tgc-%ld", output,
-                                      (long)getpid());
+    const char *beside =
+        arena_printf(b->arena, "%s.tgc-%ld", output, (long)getpid());
     double start = seconds();
     Command command = link_command(b, beside);
     unlink(command.log);

@@ -72,10 +72,10 @@ typedef struct Expr {
     double value;
     uint32_t guards;
     uint32_t buffer;
-    Index at;          /* load: element; op: row-major index, for @i */
-    Index along;       /* op: index along attribute "axis", for @at */
-    const Node *node;  /* op: descriptor and attributes */
-    uint32_t *in;      /* op, select: expressions */
+    Index at;         /* load: element; op: row-major index, for @i */
+    Index along;      /* op: index along attribute "axis", for @at */
+    const Node *node; /* op: descriptor and attributes */
+    uint32_t *in;     /* op, select: expressions */
     uint32_t n_in;
     uint32_t reduction;
 } Expr;

@@ -97,10 +97,10 @@ static uint32_t add_text(Kernels *k, const Graph *g, const Step *s,
     uint32_t id = hash_find(&k->by_text, hash, text_same, &(TextKey){k, text});
     if (!id) {
         const char *op = g->node[s->last].op->name;
-        KernelText t = {
-            .name = arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
-            .about = about_step(g, s, k->arena),
-            .text = arena_strdup(k->arena, text)};
+        KernelText t = {.name =
+                            arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
+                        .about = about_step(g, s, k->arena),
+                        .text = arena_strdup(k->arena, text)};
         ARENA_PUSH(k->arena, k->kernel, k->n_kernels, k->cap_kernels, t);
         id = (uint32_t)k->n_kernels;
         hash_add(&k->by_text, k->arena, hash, id);

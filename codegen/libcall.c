@@ -47,8 +47,7 @@ static void pack_desc(LibDesc *d, const Node *n, int kind, const Type *w)
     d->in_channels = w->dim[1] * d->groups;
 }
 
-static void matmul_desc(LibDesc *d, const Node *n, const Type *a,
-                        const Type *b)
+static void matmul_desc(LibDesc *d, const Node *n, const Type *a, const Type *b)
 {
     int last = a->rank - 1;
     bool ta = node_int(n, "transpose_a"), tb = node_int(n, "transpose_b");
@@ -78,8 +77,7 @@ void libcall_desc(const Graph *g, const Node *n, LibDesc *d)
         d->in_channels = a->dim[1];
         d->out_channels = y->dim[1];
     } else if (node_is(n, &op_lib_conv_grad_input)) {
-        conv_desc(d, n, LIB_CONV_GRAD_INPUT, a->dtype, a->rank - 2,
-                  &y->dim[2]);
+        conv_desc(d, n, LIB_CONV_GRAD_INPUT, a->dtype, a->rank - 2, &y->dim[2]);
         d->in_channels = y->dim[1];
         d->out_channels = a->dim[1];
     } else {

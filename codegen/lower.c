@@ -217,9 +217,9 @@ static bool assign_outputs(Lower *l, Domains *all, const Value *out, uint32_t n)
             Cone c = cone_of(l, out[i]);
             if (cone_reduces(l, &c) != reducing)
                 continue;
-            Domain *d = reducing ? domain_of_cone(l, all, &c)
-                                 : domain_of_plain(l, all,
-                                                   graph_type(l->g, out[i]));
+            Domain *d = reducing
+                            ? domain_of_cone(l, all, &c)
+                            : domain_of_plain(l, all, graph_type(l->g, out[i]));
             if (!d)
                 return false;
             domain_add_reshapes(l, d, &c);
@@ -238,9 +238,9 @@ static bool dimension_loops(Lower *l, Domain *d, int dim, int64_t stride)
         int64_t below = d->cut[c - 1];
         if (below < stride || d->cut[c] > stride * d->dim[dim])
             continue;
-        uint32_t v = nest_add_var(l->nest,
-                                  d->reduced[dim] ? VAR_REDUCED : VAR_KEPT,
-                                  d->cut[c] / below);
+        uint32_t v =
+            nest_add_var(l->nest, d->reduced[dim] ? VAR_REDUCED : VAR_KEPT,
+                         d->cut[c] / below);
         if (!v)
             return error_set(l->error, "a kernel has too many loops");
         index = index_add(index, index_scale(index_var(v), below / stride));

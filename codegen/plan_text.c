@@ -17,8 +17,8 @@ static void print_buffers(const ProgramGraph *pg, FILE *out)
         else if (b->value.node)
             name = graph_node(pg->g, b->value)->op->name;
         fprintf(out,
-                "    b%-5u %12" PRId64 " %12" PRId64 "  %-10s %5d..%-5d %s\n", i,
-                b->offset, b->bytes, kind_name[b->kind], pg->place[b->first],
+                "    b%-5u %12" PRId64 " %12" PRId64 "  %-10s %5d..%-5d %s\n",
+                i, b->offset, b->bytes, kind_name[b->kind], pg->place[b->first],
                 pg->place[b->last], name);
     }
 }

@@ -60,10 +60,9 @@ static const char *index_text(Printer *p, const Index *i)
         return arena_printf(p->arena, "%" PRId64, i->offset);
     if (!i->offset)
         return text;
-    return arena_printf(p->arena, "%s %c %" PRIu64, text,
-                        i->offset < 0 ? '-' : '+',
-                        i->offset < 0 ? -(uint64_t)i->offset
-                                      : (uint64_t)i->offset);
+    return arena_printf(
+        p->arena, "%s %c %" PRIu64, text, i->offset < 0 ? '-' : '+',
+        i->offset < 0 ? -(uint64_t)i->offset : (uint64_t)i->offset);
 }
 
 /* "t >= 0 && t < 32 && ..."; always at least one condition. */
@@ -233,8 +232,8 @@ static const char *expr_text(Printer *p, uint32_t x)
     if (e->kind == EXPR_LOAD)
         return load_text(p, e);
     if (e->kind == EXPR_SELECT)
-        return arena_printf(p->arena, "%s ? %s : %s",
-                            guards_text(p, e->guards), body_name(p, e->in[0]),
+        return arena_printf(p->arena, "%s ? %s : %s", guards_text(p, e->guards),
+                            body_name(p, e->in[0]),
                             number_text(p, e->value, e->dtype));
     return op_text(p, e);
 }

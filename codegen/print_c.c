@@ -44,8 +44,8 @@ void print_simd(Printer *p, int64_t iterations)
 
 void print_loop(Printer *p, uint32_t var)
 {
-    print_open(p, "for (int64_t i%u = 0; i%u < %" PRId64 "; i%u++) {", var,
-               var, p->nest->var[var].extent, var);
+    print_open(p, "for (int64_t i%u = 0; i%u < %" PRId64 "; i%u++) {", var, var,
+               p->nest->var[var].extent, var);
 }
 
 /* ---- parts -------------------------------------------------------------- */
@@ -70,6 +70,21 @@ static int64_t blocks(const Nest *n)
     return (extent + run->block - 1) / run->block;
 }
 
+static const char *part_over(Printer *p, int64_t below)
+{
+    return arena_printf(p->arena, "part / %" PRId64, below);
+}
+
+static void print_lead(Printer *p, uint32_t var, const char *number,
+                       bool outermost)
+{
+    if (outermost)
+        print_line(p, "const int64_t i%u = %s;", var, number);
+    else
+        print_line(p, "const int64_t i%u = %s %% %" PRId64 ";", var, number,
+                   tiles(p->nest, var));
+}
+
 /* From the number of the part: the values of the leading loops, and which
  * iterations of the next one are its own. */
 static void print_part(Printer *p)
@@ -82,15 +97,15 @@ static void print_part(Printer *p)
     }
     int64_t below = blocks(n), extent = tiles(n, run->row[run->n_lead]);
     for (uint32_t i = run->n_lead; i-- > 0;) {
-        uint32_t v = run->row[i];
-        print_line(p, "const int64_t i%u = part / %" PRId64 " %% %" PRId64 ";",
-                   v, below, tiles(n, v));
-        below *= tiles(n, v);
+        const char *number = below == 1 ? "part" : part_over(p, below);
+        print_lead(p, run->row[i], number, i == 0);
+        below *= tiles(n, run->row[i]);
     }
     if (run->n_lead == 0 && blocks(n) == 1) {
         print_line(p, "(void)part;");
     } else if (blocks(n) > 1) {
-        print_line(p, "const int64_t first = part %% %" PRId64 " * %" PRId64 ";",
+        print_line(p,
+                   "const int64_t first = part %% %" PRId64 " * %" PRId64 ";",
                    blocks(n), run->block);
         if (extent % run->block)
             print_line(p,

@@ -209,8 +209,7 @@ static void print_position(Printer *p, const Pass *s, Accumulator to)
 {
     body_print(p, s->of, s->n_reductions, s->store, s->n_stores);
     for (size_t i = 0; i < s->n_reductions; i++)
-        print_combine(p, s->reduction[i],
-                      accumulator(p, to, s->reduction[i]),
+        print_combine(p, s->reduction[i], accumulator(p, to, s->reduction[i]),
                       body_name(p, s->of[i]));
     print_stores(p, s);
 }
@@ -243,7 +242,9 @@ static void print_positions(Printer *p, const Pass *s, uint32_t var,
     declare_elements(p, s);
     for (int u = 0; u < POSITIONS; u++) {
         print_open(p, "{");
-        print_line(p, "const int64_t i%u = j + %d;", var, u);
+        print_line(p,
+                   u ? "const int64_t i%u = j + %d;" : "const int64_t i%u = j;",
+                   var, u);
         body_print(p, s->of, s->n_reductions, s->store, s->n_stores);
         for (size_t i = 0; i < s->n_reductions; i++)
             print_line(p, "e%u_%d = %s;", s->reduction[i], u,
@@ -275,8 +276,7 @@ static void print_turn(Printer *p, const Pass *s, uint32_t var, char to)
 static void print_rest(Printer *p, const Pass *s, uint32_t var, int64_t from,
                        char to)
 {
-    print_open(p,
-               "for (int64_t i%u = %" PRId64 "; i%u < %" PRId64 "; i%u++) {",
+    print_open(p, "for (int64_t i%u = %" PRId64 "; i%u < %" PRId64 "; i%u++) {",
                var, from, var, p->nest->var[var].extent, var);
     if (s->reduced_lanes) {
         print_position(p, s, (Accumulator){to, "[0]"});
@@ -295,7 +295,8 @@ static void print_turns(Printer *p, const Pass *s, uint32_t var, int64_t whole,
     char to = s->reduced_lanes ? 'v' : 'a', part = s->reduced_lanes ? 'w' : 'b';
     int64_t block = turn * BLOCK_TURNS;
     if (whole < 2 * block) {
-        print_open(p, "for (int64_t j = 0; j < %" PRId64 "; j += %" PRId64 ") {",
+        print_open(p,
+                   "for (int64_t j = 0; j < %" PRId64 "; j += %" PRId64 ") {",
                    whole, turn);
         print_turn(p, s, var, to);
         print_close(p);
@@ -304,8 +305,9 @@ static void print_turns(Printer *p, const Pass *s, uint32_t var, int64_t whole,
     print_open(p, "for (int64_t b = 0; b < %" PRId64 "; b += %" PRId64 ") {",
                whole, block);
     declare_accumulators(p, s, part);
-    print_line(p, "const int64_t end = b + %" PRId64 " < %" PRId64
-                  " ? b + %" PRId64 " : %" PRId64 ";",
+    print_line(p,
+               "const int64_t end = b + %" PRId64 " < %" PRId64
+               " ? b + %" PRId64 " : %" PRId64 ";",
                block, whole, block, whole);
     print_open(p, "for (int64_t j = b; j < end; j += %" PRId64 ") {", turn);
     print_turn(p, s, var, part);

@@ -60,9 +60,8 @@ static int start(const Command *c, const sigset_t *mask, pid_t *pid)
     int error = posix_spawn_file_actions_init(&files);
     if (error)
         return error;
-    error = posix_spawn_file_actions_addopen(&files, 1, c->log,
-                                             O_WRONLY | O_CREAT | O_APPEND,
-                                             0600);
+    error = posix_spawn_file_actions_addopen(
+        &files, 1, c->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (!error)
         error = posix_spawn_file_actions_adddup2(&files, 1, 2);
     if (!error)

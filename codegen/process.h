@@ -13,8 +13,8 @@ typedef struct Command {
 /* Runs all, at most `jobs` side by side; no shell is involved.  False with a
  * message where one could not be started or failed; *failed is its number.
  * The children get the signal mask *mask. */
-bool process_run(const Command *command, int n, int jobs,
-                 const sigset_t *mask, int *failed, Error *e);
+bool process_run(const Command *command, int n, int jobs, const sigset_t *mask,
+                 int *failed, Error *e);
 int process_cores(void);
 
 /* Blocks SIGINT, SIGTERM and SIGHUP, so that what was begun can be cleaned up

@@ -29,8 +29,7 @@ static bool is_done(const Graph *g, const Step *s)
     const Node *n = &g->node[s->first];
     if (!node_has(n, T_ROOT) || n->group)
         return false;
-    return buffer_of(g, n->in[0]) ==
-           buffer_of_state(g, node_string(n, "name"));
+    return buffer_of(g, n->in[0]) == buffer_of_state(g, node_string(n, "name"));
 }
 
 static void step_args(const Program *p, const Graph *g, ProgramStep *r)
@@ -119,8 +118,8 @@ static bool add_graph(Program *p, ProgramGraph *pg, Error *e)
                          g->name);
     pg->steps = graph_steps(g, p->arena);
     pg->run = arena_array(p->arena, pg->steps.n, sizeof *pg->run);
-    pg->place = arena_array(p->arena, (size_t)pg->steps.n + 1,
-                            sizeof *pg->place);
+    pg->place =
+        arena_array(p->arena, (size_t)pg->steps.n + 1, sizeof *pg->place);
     for (uint32_t i = 0; i < pg->steps.n; i++) {
         pg->place[i] = (int32_t)pg->n_run;
         const Step *s = &pg->steps.step[i];

@@ -26,8 +26,10 @@ static uint32_t pull_fail(Lower *l, const char *format, ...)
 
 static uint32_t too_many_indices(Lower *l, const char *what)
 {
-    return pull_fail(l, "%s: the kernel around it needs too many index "
-                        "variables", what);
+    return pull_fail(l,
+                     "%s: the kernel around it needs too many index "
+                     "variables",
+                     what);
 }
 
 uint32_t lower_operand(const Lower *l, Value v)
@@ -49,8 +51,7 @@ Index lower_place(const Type *t, const Index *index)
 }
 
 bool lower_reshape(Lower *l, const Index *from, const int64_t *from_dim,
-                   int from_rank, Index *to, const int64_t *to_dim,
-                   int to_rank)
+                   int from_rank, Index *to, const int64_t *to_dim, int to_rank)
 {
     Index rest = index_const(0);
     int64_t stride = 1;

@@ -9,14 +9,14 @@
 #include <string.h>
 
 enum {
-    CALLS_WANTED = 16,             /* pieces of a batch: for as many cores */
-    CALL_BYTES = 512 * 1024,       /* of a piece: stays in the cache */
-    SLOTS_LEAST = 8,               /* partial results of a weight gradient */
+    CALLS_WANTED = 16,       /* pieces of a batch: for as many cores */
+    CALL_BYTES = 512 * 1024, /* of a piece: stays in the cache */
+    SLOTS_LEAST = 8,         /* partial results of a weight gradient */
     SLOTS_MOST = 16,
     SLOT_BYTES = 16 * 1024 * 1024, /* for all of them */
     CALL_FLOPS = 1024 * 1024,      /* less is not worth a call of its own */
     SPLITS_MOST = 32,
-    SPLIT_ELEMENTS = 8 * 1024      /* of a partial sum, at least */
+    SPLIT_ELEMENTS = 8 * 1024 /* of a partial sum, at least */
 };
 
 /* ---- layout ------------------------------------------------------------- */
@@ -230,9 +230,8 @@ static int64_t rows_per_call(const Type *a, const Type *y, bool transpose_a)
     if (y->rank > 2)
         return y->dim[last - 1];
     int64_t k = a->dim[transpose_a ? last - 1 : last], m = y->dim[last - 1];
-    int64_t calls =
-        (int64_t)(2 * (double)m * (double)k * (double)y->dim[last] /
-                  CALL_FLOPS);
+    int64_t calls = (int64_t)(2 * (double)m * (double)k * (double)y->dim[last] /
+                              CALL_FLOPS);
     calls = calls > CALLS_WANTED ? CALLS_WANTED : calls;
     return m / divisor_up_to(m, calls);
 }
@@ -240,8 +239,8 @@ static int64_t rows_per_call(const Type *a, const Type *y, bool transpose_a)
 static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
 {
     Value a = plain(g, in[0]), b = plain(g, in[1]);
-    int64_t rows = rows_per_call(graph_type(g, a), n->type,
-                                 node_int(n, "transpose_a"));
+    int64_t rows =
+        rows_per_call(graph_type(g, a), n->type, node_int(n, "transpose_a"));
     Attr attr[] = {*node_attr(n, "transpose_a"), *node_attr(n, "transpose_b"),
                    attr_int("rows", rows)};
     Value y = ir_node(g, &op_lib_matmul, (Value[]){a, b}, 2, attr, 3);

@@ -251,15 +251,36 @@ static Cluster *cluster_of(Clusters *c, uint32_t id)
     return &c->cluster[dag_find(&c->dag, id)];
 }
 
+/* Does cluster k read a value of node `of`'s cluster in a way that one kernel
+ * with this reduction could not?  A pair that fits does not say that all do. */
+static bool reads_amiss(Clusters *c, const Cluster *k, uint32_t of,
+                        uint32_t reduction)
+{
+    for (uint32_t id = k->first; id; id = c->next[id])
+        for (uint32_t i = 0; i < c->g->node[id].n_in; i++) {
+            Operand o = cluster_operand(c, c->g->node[id].in[i]);
+            if (!computes(c, o.base.node) ||
+                dag_find(&c->dag, o.base.node) != dag_find(&c->dag, of))
+                continue;
+            if (o.reach == REACH_ELSEWHERE ||
+                (o.reach == REACH_SPREAD &&
+                 !(reduction && undoes(c->g, o.spread, reduction))))
+                return true;
+        }
+    return false;
+}
+
 static bool merge(Clusters *c, uint32_t a, uint32_t b)
 {
     Cluster x = *cluster_of(c, a), y = *cluster_of(c, b);
+    uint32_t reduction = x.reduction ? x.reduction : y.reduction;
     if (x.first == y.first || x.count + y.count > MOST_NODES ||
-        spoils_update(c, &x, &y) || !dag_merge(&c->dag, a, b))
+        spoils_update(c, &x, &y) || reads_amiss(c, &x, b, reduction) ||
+        reads_amiss(c, &y, a, reduction) || !dag_merge(&c->dag, a, b))
         return false;
     c->next[x.last] = y.first;
     *cluster_of(c, a) = (Cluster){
-        .reduction = x.reduction ? x.reduction : y.reduction,
+        .reduction = reduction,
         .first = x.first,
         .last = y.last,
         .count = x.count + y.count,

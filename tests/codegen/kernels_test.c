@@ -1,13 +1,10 @@
-/* kernels_test.c: generated kernels against the interpreter in double.
- *
- * Every op by its samples, in float32 and float64, in every layout that a
- * shuffle comes up with; groups of fused nodes; random graphs, fused at
- * random; results written over operands. */
+/* kernels_test.c: generated kernels of single ops and of fused groups against
+ * the interpreter in double. */
 #include "build.h"
-#include "interp.h"
-#include "run_graph.h"
+#include "check.h"
+#include "codegen.h"
+#include "pass.h"
 #include "text.h"
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,93 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* ---- comparing ---------------------------------------------------------- */
-
-static bool exists(const Graph *g, Value v)
-{
-    return !node_has(graph_node(g, v), T_SOURCE);
-}
-
-static double tolerance(const Graph *g, Value v)
-{
-    switch (graph_type(g, v)->dtype) {
-    case DT_F64:
-        return 1e-12;
-    case DT_BF16:
-        return 2e-2;
-    case DT_F16:
-        return 2e-3;
-    default:
-        return 2e-5;
-    }
-}
-
-static void copy_source(RunGraph *r, const Graph *g, uint32_t id, Interp *i)
-{
-    const double *x = interp_source(i, node_string(&g->node[id], "name"));
-    int64_t n = type_elements(g->node[id].type);
-    for (int64_t k = 0; k < n; k++)
-        run_graph_set(r, node_value(id, 0), k, x[k]);
-}
-
-static void compare_value(RunGraph *r, const Graph *g, Value v,
-                          const Interp *i, const char *what)
-{
-    int64_t n = type_elements(graph_type(g, v));
-    double *got = calloc((size_t)n, sizeof *got);
-    for (int64_t k = 0; k < n; k++)
-        got[k] = run_graph_get(r, v, k);
-    double distance = interp_distance(interp_value(i, v), got, n);
-    free(got);
-    if (distance <= tolerance(g, v))
-        return;
-    graph_print(g, stderr);
-    fprintf(stderr, "%s\n", run_graph_source(r));
-    fail_msg("%s: %%%u is off by %g", what, v.node, distance);
-}
-
-typedef void Fill(Interp *i, const Graph *g, const void *data);
-
-/* Runs the graph's kernels and holds every value in memory against the
- * interpreter's. */
-static void check_graph(const Graph *g, bool in_place, uint32_t shuffle,
-                        Fill *fill, const void *data, const char *what)
-{
-    Error e;
-    if (!graph_verify(g, &e))
-        fail_msg("%s: %s", what, e.text);
-    Interp *i = interp_new(g, g->arena, INTERP_ROUND);
-    fill(i, g, data);
-    if (!interp_run(i, &e))
-        fail_msg("%s: %s", what, e.text);
-    RunGraph *r =
-        in_place ? run_graph_open_in_place(g, &e) : run_graph_open(g, &e);
-    if (!r) {
-        graph_print(g, stderr);
-        fail_msg("%s: %s", what, e.text);
-    }
-    for (uint32_t id = 1; id < g->n_nodes; id++)
-        if (node_has(&g->node[id], T_SOURCE))
-            copy_source(r, g, id, i);
-    if (!run_graph_run(r, shuffle, &e))
-        fail_msg("%s: %s", what, e.text);
-    for (uint32_t id = 1; id < g->n_nodes; id++)
-        for (unsigned o = 0; o < g->node[id].n_out; o++) {
-            Value v = node_value(id, o);
-            if (exists(g, v) && run_graph_has(r, v))
-                compare_value(r, g, v, i, what);
-        }
-    run_graph_close(r);
-}
-
-/* ---- random choices ----------------------------------------------------- */
-
-static uint32_t below(uint64_t *state, uint32_t n)
-{
-    double u = (interp_random(state) + 1) / 2;
-    uint32_t k = (uint32_t)(u * n);
-    return k < n ? k : n - 1;
-}
+/* ---- layouts ------------------------------------------------------------ */
 
 static Layout random_layout(const Type *t, uint64_t *state)
 {
@@ -109,7 +20,8 @@ static Layout random_layout(const Type *t, uint64_t *state)
     for (int d = 0; d < t->rank; d++)
         order[d] = d;
     for (int d = t->rank - 1; d > 0; d--) {
-        int k = (int)below(state, (uint32_t)d + 1), swap = order[d];
+        int k = (int)((interp_random(state) + 1) / 2 * (d + 0.999));
+        int swap = order[d];
         order[d] = order[k];
         order[k] = swap;
     }
@@ -120,30 +32,12 @@ static Layout random_layout(const Type *t, uint64_t *state)
 static void shuffle_layouts(Graph *g, uint64_t seed)
 {
     for (uint32_t id = 1; id < g->n_nodes; id++)
-        for (unsigned o = 0; o < g->node[id].n_out; o++) {
-            Type *t = &g->node[id].type[o];
-            if (t->rank && !node_is(&g->node[id], &op_state))
-                t->layout = random_layout(t, &seed);
-        }
+        for (unsigned o = 0; o < g->node[id].n_out; o++)
+            g->node[id].type[o].layout =
+                random_layout(&g->node[id].type[o], &seed);
 }
 
 /* ---- every op ----------------------------------------------------------- */
-
-typedef struct Sample {
-    const OpDesc *op;
-    uint64_t seed;
-} Sample;
-
-static void fill_sample(Interp *i, const Graph *g, const void *data)
-{
-    const Sample *s = data;
-    bool own = s->op->sample_low != 0 || s->op->sample_high != 0;
-    for (uint32_t id = 1; id < g->n_nodes; id++)
-        if (node_is(&g->node[id], &op_input))
-            interp_fill_source(i, node_string(&g->node[id], "name"), s->seed,
-                               own ? s->op->sample_low : -1,
-                               own ? s->op->sample_high : 1);
-}
 
 /* All text `from` in the sample as `to`, of the same length. */
 static char *replaced(Arena *a, const char *sample, const char *from,
@@ -155,45 +49,109 @@ static char *replaced(Arena *a, const char *sample, const char *from,
     return text;
 }
 
-static void check_sample(const OpDesc *op, const char *sample, bool layouts)
+/* A graph with one sample's node; NULL where the op does not take it. */
+static Module *sample_module(const OpDesc *op, const char *sample)
 {
     Module *m = module_new("sample");
     Graph *g = graph_new(m, "train");
     module_add_graph(m, g);
     Error e;
     uint32_t id = sample_add(g, op, sample, &e);
-    if (!id) { /* the op does not take this type */
+    if (!id) {
         module_free(m);
-        return;
+        return NULL;
     }
-    for (unsigned i = 0; i < g->node[id].n_out; i++)
-        ir_output(g, i ? "y1" : "y0", node_value(id, i));
-    Graph *plain = interp_expand(g);
+    for (unsigned i = 0; i < g->node[id].n_out; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "y%u", i);
+        ir_output(g, name, node_value(id, i));
+    }
+    return m;
+}
+
+static void add_sample(Checks *c, const OpDesc *op, const char *sample,
+                       Check check, bool layouts)
+{
+    Module *m = sample_module(op, sample);
+    if (!m)
+        return;
+    bool own = op->sample_low != 0 || op->sample_high != 0;
+    check.what = arena_printf(m->arena, "%s %s", op->name, sample);
+    check.module = m;
+    check.g = interp_expand(m->graph[0]);
+    check.low = own ? op->sample_low : -1;
+    check.high = own ? op->sample_high : 1;
     if (layouts)
-        shuffle_layouts(plain, 17);
-    Sample s = {op, 5};
-    check_graph(plain, false, layouts, fill_sample, &s,
-                arena_printf(m->arena, "%s %s", op->name, sample));
-    graph_free(plain);
-    module_free(m);
+        shuffle_layouts(check.g, 17);
+    checks_add(c, &check);
 }
 
 static bool has_kernel(const OpDesc *op)
 {
-    return !(op->traits & (T_LIBRARY | T_SOURCE | T_ROOT)) && op->n_out <= 2;
+    return !(op->traits & (T_LIBRARY | T_SOURCE | T_ROOT));
 }
 
 static void every_op(void **state)
 {
     (void)state;
     Arena *a = arena_new();
+    Checks *c = checks_new();
     for (size_t i = 0; i < op_count; i++)
         for (const char *const *s = op_table[i]->samples; s && *s; s++) {
-            if (!has_kernel(op_table[i]))
+            const OpDesc *op = op_table[i];
+            if (!has_kernel(op))
                 continue;
-            check_sample(op_table[i], *s, false);
-            check_sample(op_table[i], replaced(a, *s, "f32", "f64"), true);
+            const char *f64 = replaced(a, *s, "f32", "f64");
+            add_sample(c, op, *s, (Check){.seed = 5}, false);
+            add_sample(c, op, f64, (Check){.seed = 6, .shuffle = 3}, true);
         }
+    checks_run(c);
+    arena_free(a);
+}
+
+/* ---- the same, fused, by the passes ------------------------------------- */
+
+static void run_passes(Module *m, const char *const *names, const char *what)
+{
+    PassContext c = {.target = target_named("cpu")};
+    if (!passes_run(m, &c, names, &(PassOptions){0}))
+        fail_msg("%s: %s", what, c.error.text);
+}
+
+static void add_fused(Checks *c, const OpDesc *op, const char *sample,
+                      bool in_place)
+{
+    static const char *const names[] = {"layout", "expand", "cse",
+                                        "dce",    "fuse",   NULL};
+    Module *m = sample_module(op, sample);
+    if (!m)
+        return;
+    bool own = op->sample_low != 0 || op->sample_high != 0;
+    Check check = {.what = arena_printf(m->arena, "%s %s", op->name, sample),
+                   .module = m,
+                   .seed = 9,
+                   .in_place = in_place,
+                   .low = own ? op->sample_low : -1,
+                   .high = own ? op->sample_high : 1};
+    run_passes(m, names, check.what);
+    check.g = m->graph[0];
+    checks_add(c, &check);
+}
+
+static void every_op_fused(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (size_t i = 0; i < op_count; i++)
+        for (const char *const *s = op_table[i]->samples; s && *s; s++) {
+            const OpDesc *op = op_table[i];
+            if (!op->expand)
+                continue;
+            /* float64 goes past the library. */
+            add_fused(c, op, replaced(a, *s, "f32", "f64"), true);
+        }
+    checks_run(c);
     arena_free(a);
 }
 
@@ -201,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op),
+        cmocka_unit_test(every_op_fused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,12 +21,18 @@ typedef struct Memory {
 } Memory;
 
 struct RunGraph {
-    Arena *arena;
+    RunSet *set;
     const Graph *g;
     Steps steps;
     StepCode *code;
-    Kernels *kernels;
     Memory *memory;
+};
+
+struct RunSet {
+    Arena *arena;
+    RunGraph **graph;
+    size_t n_graphs, cap_graphs;
+    Kernels *kernels;
     Kernel **run; /* of each kernel */
     Lib *lib;
     char *scratch, *source;
@@ -120,9 +126,9 @@ bool run_graph_has(const RunGraph *r, Value v)
     return m->bytes && !m->gone;
 }
 
-const char *run_graph_source(const RunGraph *r)
+const char *run_set_source(const RunSet *s)
 {
-    return r->source;
+    return s->source;
 }
 
 /* ---- memory ------------------------------------------------------------- */
@@ -202,21 +208,21 @@ static bool canaries_live(const RunGraph *r, Error *e)
 
 /* ---- compiling ---------------------------------------------------------- */
 
+static bool is_update(const Graph *g, const Step *s)
+{
+    return node_has(&g->node[s->first], T_ROOT) && !g->node[s->first].group;
+}
+
 static bool lower_steps(RunGraph *r, Error *e)
 {
-    r->kernels = kernels_new();
-    r->code = arena_array(r->arena, r->steps.n, sizeof *r->code);
+    r->code = arena_array(r->set->arena, r->steps.n, sizeof *r->code);
     for (uint32_t i = 0; i < r->steps.n; i++) {
         const Step *s = &r->steps.step[i];
-        if (node_has(&r->g->node[s->first], T_ROOT) && s->first == s->last)
+        if (is_update(r->g, s))
             continue; /* what it would copy is looked at itself */
-        if (!kernels_add(r->kernels, r->g, s, &r->code[i], e))
+        if (!kernels_add(r->set->kernels, r->g, s, &r->code[i], e))
             return false;
     }
-    size_t size;
-    FILE *f = open_memstream(&r->source, &size);
-    kernels_print(r->kernels, 0, r->kernels->n_kernels, f);
-    fclose(f);
     return true;
 }
 
@@ -230,7 +236,7 @@ static bool write_file(const char *path, const char *text)
 }
 
 /* The compiler's words, for the message. */
-static bool compile_failed(const RunGraph *r, const char *log, Error *e)
+static bool compile_failed(const RunSet *s, const char *log, Error *e)
 {
     char text[400] = "";
     FILE *f = fopen(log, "r");
@@ -239,101 +245,123 @@ static bool compile_failed(const RunGraph *r, const char *log, Error *e)
         text[n] = 0;
         fclose(f);
     }
-    fprintf(stderr, "%s\n", r->source);
+    fprintf(stderr, "%s\n", s->source);
     return error_set(e, "cc: %s", text);
 }
 
-static bool compile(RunGraph *r, Error *e)
+static bool compile(RunSet *s, Error *e)
 {
-    snprintf(r->folder, sizeof r->folder, "/tmp/tgc-test-XXXXXX");
-    if (!mkdtemp(r->folder))
-        return error_set(e, "cannot make a folder in /tmp");
-    Arena *a = r->arena;
-    const char *c = arena_printf(a, "%s/k.c", r->folder);
-    const char *so = arena_printf(a, "%s/k.so", r->folder);
-    const char *log = arena_printf(a, "%s/log", r->folder);
-    if (!write_file(c, r->source))
+    Arena *a = s->arena;
+    const char *c = arena_printf(a, "%s/k.c", s->folder);
+    const char *so = arena_printf(a, "%s/k.so", s->folder);
+    const char *log = arena_printf(a, "%s/log", s->folder);
+    if (!write_file(c, s->source))
         return error_set(e, "cannot write %s", c);
-    const char *argv[] = {"cc", "-shared", "-fPIC", "-O1", "-march=native",
-                          "-fno-math-errno", "-fno-trapping-math",
-                          "-fopenmp-simd", "-I", TGC_RUNTIME_FOLDER, "-o", so,
-                          c, "-lm", NULL};
+    const char *argv[] = {"cc",
+                          "-shared",
+                          "-fPIC",
+                          "-O2",
+                          "-march=native",
+                          "-fno-math-errno",
+                          "-fno-trapping-math",
+                          "-fopenmp-simd",
+                          "-I",
+                          TGC_RUNTIME_FOLDER,
+                          "-o",
+                          so,
+                          c,
+                          "-lm",
+                          NULL};
     Command command = {(char *const *)argv, log};
     int failed;
     sigset_t none;
     sigemptyset(&none);
     if (!process_run(&command, 1, 1, &none, &failed, e))
-        return compile_failed(r, log, e);
-    r->library = dlopen(so, RTLD_NOW);
-    if (!r->library)
-        return error_set(e, "%s", dlerror());
-    r->run = arena_array(a, r->kernels->n_kernels, sizeof *r->run);
-    for (size_t i = 0; i < r->kernels->n_kernels; i++)
-        *(void **)&r->run[i] = dlsym(r->library, r->kernels->kernel[i].name);
-    return true;
+        return compile_failed(s, log, e);
+    s->library = dlopen(so, RTLD_NOW);
+    return s->library || error_set(e, "%s", dlerror());
 }
 
-static void remove_folder(const RunGraph *r)
+static void find_kernels(RunSet *s)
+{
+    s->run = arena_array(s->arena, s->kernels->n_kernels, sizeof *s->run);
+    for (size_t i = 0; i < s->kernels->n_kernels; i++)
+        *(void **)&s->run[i] = dlsym(s->library, s->kernels->kernel[i].name);
+}
+
+static void remove_folder(const RunSet *s)
 {
     const char *const name[] = {"k.c", "k.so", "log"};
-    for (size_t i = 0; *r->folder && i < sizeof name / sizeof *name; i++)
-        unlink(arena_printf(r->arena, "%s/%s", r->folder, name[i]));
-    if (*r->folder)
-        rmdir(r->folder);
+    for (size_t i = 0; *s->folder && i < sizeof name / sizeof *name; i++)
+        unlink(arena_printf(s->arena, "%s/%s", s->folder, name[i]));
+    if (*s->folder)
+        rmdir(s->folder);
 }
 
-static bool open_library(RunGraph *r, Error *e)
+static bool open_library(RunSet *s, Error *e)
 {
-    const Kernels *k = r->kernels;
+    const Kernels *k = s->kernels;
     size_t size = (size_t)k->scratch_bytes + 64;
-    r->scratch = aligned_alloc(64, (size + 63) / 64 * 64);
-    r->lib = lib_open(k->lib, (uint32_t)k->n_libs, 1, e->text, sizeof e->text);
-    return r->lib != NULL;
+    s->scratch = aligned_alloc(64, (size + 63) / 64 * 64);
+    s->lib = lib_open(k->lib, (uint32_t)k->n_libs, 1, e->text, sizeof e->text);
+    return s->lib != NULL;
 }
 
-static RunGraph *open_graph(const Graph *g, bool in_place, Error *e)
+RunSet *run_set_new(void)
 {
     Arena *a = arena_new();
+    RunSet *s = arena_alloc(a, sizeof *s);
+    s->arena = a;
+    s->kernels = kernels_new();
+    return s;
+}
+
+RunGraph *run_set_add(RunSet *s, const Graph *g, bool in_place, Error *e)
+{
+    Arena *a = s->arena;
     RunGraph *r = arena_alloc(a, sizeof *r);
-    r->arena = a;
+    r->set = s;
     r->g = g;
     r->steps = graph_steps(g, a);
-    r->memory =
-        arena_array(a, (size_t)g->n_nodes * MAX_OUT, sizeof *r->memory);
+    r->memory = arena_array(a, (size_t)g->n_nodes * MAX_OUT, sizeof *r->memory);
+    ARENA_PUSH(a, s->graph, s->n_graphs, s->cap_graphs, r);
     take_all(r, in_place);
-    if (lower_steps(r, e) && compile(r, e) && open_library(r, e)) {
-        remove_folder(r);
-        return r;
-    }
-    run_graph_close(r);
-    return NULL;
+    return lower_steps(r, e) ? r : NULL;
 }
 
-RunGraph *run_graph_open(const Graph *g, Error *e)
+bool run_set_compile(RunSet *s, Error *e)
 {
-    return open_graph(g, false, e);
+    size_t size;
+    FILE *f = open_memstream(&s->source, &size);
+    kernels_print(s->kernels, 0, s->kernels->n_kernels, f);
+    fclose(f);
+    snprintf(s->folder, sizeof s->folder, "/tmp/tgc-test-XXXXXX");
+    if (!mkdtemp(s->folder))
+        return error_set(e, "cannot make a folder in /tmp");
+    bool ok = compile(s, e) && open_library(s, e);
+    remove_folder(s);
+    if (ok)
+        find_kernels(s);
+    return ok;
 }
 
-RunGraph *run_graph_open_in_place(const Graph *g, Error *e)
+void run_set_free(RunSet *s)
 {
-    return open_graph(g, true, e);
-}
-
-void run_graph_close(RunGraph *r)
-{
-    if (!r)
+    if (!s)
         return;
-    remove_folder(r);
-    for (size_t i = 0; i < (size_t)r->g->n_nodes * MAX_OUT; i++)
-        if (r->memory[i].ours)
-            free(r->memory[i].bytes - CANARY);
-    if (r->library)
-        dlclose(r->library);
-    lib_close(r->lib);
-    free(r->scratch);
-    free(r->source);
-    kernels_free(r->kernels);
-    arena_free(r->arena);
+    for (size_t i = 0; i < s->n_graphs; i++) {
+        RunGraph *r = s->graph[i];
+        for (size_t k = 0; k < (size_t)r->g->n_nodes * MAX_OUT; k++)
+            if (r->memory[k].ours)
+                free(r->memory[k].bytes - CANARY);
+    }
+    if (s->library)
+        dlclose(s->library);
+    lib_close(s->lib);
+    free(s->scratch);
+    free(s->source);
+    kernels_free(s->kernels);
+    arena_free(s->arena);
 }
 
 /* ---- running ------------------------------------------------------------ */
@@ -341,7 +369,7 @@ void run_graph_close(RunGraph *r)
 static void run_parts(const RunGraph *r, const StepCode *code,
                       const KernelCall *call, uint32_t shuffle)
 {
-    Kernel *run = r->run[code->kernel];
+    Kernel *run = r->set->run[code->kernel];
     if (!shuffle) {
         run(call, 0, code->parts);
         return;
@@ -368,12 +396,12 @@ bool run_graph_run(RunGraph *r, uint32_t shuffle, Error *e)
         for (uint32_t k = 0; k < s->n_in; k++)
             buffer[s->n_out + k] = memory_of(r, s->in[k])->bytes;
         struct LibCall *lib =
-            code->lib == UINT32_MAX ? NULL : lib_call(r->lib, code->lib);
-        KernelCall call = {buffer, &lib, r->scratch, 0};
+            code->lib == UINT32_MAX ? NULL : lib_call(r->set->lib, code->lib);
+        KernelCall call = {buffer, &lib, r->set->scratch, 0};
         run_parts(r, code, &call, shuffle);
         free(buffer);
     }
-    if (lib_failure(r->lib))
-        return error_set(e, "library: %s", lib_failure(r->lib));
+    if (lib_failure(r->set->lib))
+        return error_set(e, "library: %s", lib_failure(r->set->lib));
     return canaries_live(r, e);
 }

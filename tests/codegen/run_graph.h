@@ -1,9 +1,11 @@
-/* run_graph.h: compile the kernels of a graph and run it, without the passes
+/* run_graph.h: compile the kernels of graphs and run them, without the passes
  * and without the runtime's executor.
  *
- *     RunGraph *r = run_graph_open(g, &e);
- *     run_graph_set(r, value, element, 0.5);       inputs and states
- *     run_graph_run(r);
+ *     RunSet *set = run_set_new();
+ *     RunGraph *r = run_set_add(set, g, false, &e);      any number of graphs
+ *     run_set_compile(set, &e)                           one call of cc
+ *     run_graph_set(r, value, element, 0.5);             inputs and states
+ *     run_graph_run(r, 0, &e);
  *     double y = run_graph_get(r, value, element);
  *
  * Each value in memory has bytes of its own, in its layout, between canaries;
@@ -15,11 +17,20 @@
 
 #include "op.h"
 
+typedef struct RunSet RunSet;
 typedef struct RunGraph RunGraph;
 
-/* NULL with a message where the graph cannot be lowered or compiled. */
-RunGraph *run_graph_open(const Graph *g, Error *e);
-void run_graph_close(RunGraph *r);
+RunSet *run_set_new(void);
+void run_set_free(RunSet *s); /* and its graphs; NULL is fine */
+
+/* NULL with a message where the graph cannot be lowered.  in_place: results
+ * are written over operands where step_may_overwrite allows it; then only what
+ * is not overwritten later can be asked for (run_graph_has).  The graph must
+ * outlive the set. */
+RunGraph *run_set_add(RunSet *s, const Graph *g, bool in_place, Error *e);
+bool run_set_compile(RunSet *s, Error *e);
+/* The C of all kernels, for looking at; after run_set_compile. */
+const char *run_set_source(const RunSet *s);
 
 /* Is the value in memory: does a step write it, or is it an input? */
 bool run_graph_has(const RunGraph *r, Value v);
@@ -30,12 +41,5 @@ double run_graph_get(const RunGraph *r, Value v, int64_t element);
  * that is not 0, in pieces.  False with a message where a kernel wrote outside
  * of its results. */
 bool run_graph_run(RunGraph *r, uint32_t shuffle, Error *e);
-
-/* Also write over operands where step_may_overwrite allows it: then only
- * results that are not overwritten can be asked for (run_graph_has). */
-RunGraph *run_graph_open_in_place(const Graph *g, Error *e);
-
-/* The C of all kernels, for looking at. */
-const char *run_graph_source(const RunGraph *r);
 
 #endif

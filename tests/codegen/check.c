@@ -1,0 +1,130 @@
+/* check.c: see check.h. */
+#include "check.h"
+#include "run_graph.h"
+#include "text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+typedef struct Item {
+    Check check;
+    RunGraph *run;
+} Item;
+
+struct Checks {
+    Arena *arena;
+    RunSet *set;
+    Item *item;
+    size_t n, cap;
+};
+
+Checks *checks_new(void)
+{
+    Arena *a = arena_new();
+    Checks *c = arena_alloc(a, sizeof *c);
+    c->arena = a;
+    c->set = run_set_new();
+    return c;
+}
+
+void checks_add(Checks *c, const Check *check)
+{
+    Item item = {.check = *check};
+    Error e;
+    item.check.what = arena_strdup(c->arena, check->what);
+    if (!graph_verify(check->g, &e))
+        fail_msg("%s: %s", check->what, e.text);
+    item.run = run_set_add(c->set, check->g, check->in_place, &e);
+    if (!item.run) {
+        graph_print(check->g, stderr);
+        fail_msg("%s: %s", check->what, e.text);
+    }
+    ARENA_PUSH(c->arena, c->item, c->n, c->cap, item);
+}
+
+static double tolerance(const Item *item, Value v)
+{
+    if (item->check.tolerance != 0)
+        return item->check.tolerance;
+    switch (graph_type(item->check.g, v)->dtype) {
+    case DT_F64:
+        return 1e-12;
+    case DT_BF16:
+        return 2e-2;
+    case DT_F16:
+        return 2e-3;
+    default:
+        return 2e-5;
+    }
+}
+
+static void fill_sources(const Item *item, Interp *i)
+{
+    const Graph *g = item->check.g;
+    for (uint32_t id = 1; id < g->n_nodes; id++) {
+        const Node *n = &g->node[id];
+        if (!node_has(n, T_SOURCE))
+            continue;
+        const char *name = node_string(n, "name");
+        interp_fill_source(i, name, item->check.seed, item->check.low,
+                           item->check.high);
+        const double *x = interp_source(i, name);
+        for (int64_t k = 0; k < type_elements(n->type); k++)
+            run_graph_set(item->run, node_value(id, 0), k, x[k]);
+    }
+}
+
+static void compare_value(const Checks *c, const Item *item, Value v,
+                          const Interp *i)
+{
+    const Graph *g = item->check.g;
+    int64_t n = type_elements(graph_type(g, v));
+    double *got = calloc((size_t)n, sizeof *got);
+    for (int64_t k = 0; k < n; k++)
+        got[k] = run_graph_get(item->run, v, k);
+    double distance = interp_distance(interp_value(i, v), got, n);
+    free(got);
+    if (distance <= tolerance(item, v))
+        return;
+    graph_print(g, stderr);
+    if (c->n < 4)
+        fprintf(stderr, "%s\n", run_set_source(c->set));
+    fail_msg("%s: %%%u is off by %g", item->check.what, v.node, distance);
+}
+
+static void run_item(const Checks *c, const Item *item)
+{
+    const Graph *g = item->check.g;
+    Error e;
+    Interp *i = interp_new(g, g->arena, INTERP_ROUND);
+    fill_sources(item, i);
+    if (!interp_run(i, &e) ||
+        !run_graph_run(item->run, item->check.shuffle, &e))
+        fail_msg("%s: %s", item->check.what, e.text);
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        for (unsigned o = 0; o < g->node[id].n_out; o++) {
+            Value v = node_value(id, o);
+            if (!node_has(&g->node[id], T_SOURCE) &&
+                run_graph_has(item->run, v))
+                compare_value(c, item, v, i);
+        }
+}
+
+void checks_run(Checks *c)
+{
+    Error e;
+    if (!run_set_compile(c->set, &e))
+        fail_msg("%s", e.text);
+    for (size_t i = 0; i < c->n; i++)
+        run_item(c, &c->item[i]);
+    run_set_free(c->set);
+    for (size_t i = 0; i < c->n; i++) {
+        const Check *check = &c->item[i].check;
+        if (module_graph(check->module, check->g->name) != check->g)
+            graph_free(check->g);
+        module_free(check->module);
+    }
+    arena_free(c->arena);
+}
