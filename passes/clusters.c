@@ -17,7 +17,7 @@
  * Reductions of the same data alike go together even where neither needs the
  * other.
  *
- * Greedy, in the order of the graph: deterministic and nearly linear. */
+ * Greedy, from the end of the graph: deterministic and nearly linear. */
 #include "fuse.h"
 #include "hash.h"
 #include "passes.h"
@@ -72,7 +72,8 @@ static void find_updates(Clusters *c)
                           : needed[id] || !node_is_generic(n);
         for (uint32_t i = 0; needs && i < n->n_in; i++)
             needed[n->in[i].node] = true;
-        c->updates[id] = !needed[id] && computes(c, id);
+        c->updates[id] =
+            !needed[id] && computes(c, id) && !node_has(n, T_REDUCE);
     }
 }
 
@@ -322,10 +323,11 @@ static void try_pair(Clusters *c, uint32_t user, Operand operand)
     }
 }
 
-/* Values with their users, where `wanted` holds of both or is NULL. */
+/* From the last user to the first: what is computed on the way to a user is
+ * computed there, from values that have to be in memory anyway. */
 static void merge_pairs(Clusters *c, const bool *wanted)
 {
-    for (uint32_t id = 1; id < c->g->n_nodes; id++) {
+    for (uint32_t id = c->g->n_nodes - 1; id > 0; id--) {
         const Node *n = &c->g->node[id];
         if (!computes(c, id) || (wanted && !wanted[id]))
             continue;

@@ -7,8 +7,8 @@
  *
  * A reduction over much data is cut in pieces on the way, so that the pieces
  * can be computed in parallel; a reduction of the pieces follows it.  Ops that
- * do better than that with pieces of their own have an attribute "splits" (0:
- * as the target likes), which is set here. */
+ * do better than that with pieces of their own (batch norm) have an attribute
+ * "splits", which is set here where it is 0. */
 #include "passes.h"
 #include "build.h"
 #include "rewrite.h"
@@ -115,23 +115,29 @@ static bool cut_reduction(Expand *e, uint32_t id, Value x)
     return true;
 }
 
-/* Sets attribute "splits" of a node that leaves it open, in the copy *n. */
-static void choose_splits(Expand *e, Node *n, const Value *in)
+/* The attribute "splits" of a node that leaves it open; -1: there is none. */
+static int open_splits(const Node *n)
 {
     const AttrSpec *s = n->op->attrs;
-    int i = 0, n_axes = 0;
-    while (s && s[i].name && strcmp(s[i].name, "splits"))
-        i++;
-    if (!s || !s[i].name || n->attr[i].i != 0 || n->n_in == 0)
+    for (int i = 0; s && s[i].name; i++)
+        if (!strcmp(s[i].name, "splits"))
+            return n->attr[i].i == 0 && n->n_in ? i : -1;
+    return -1;
+}
+
+/* Sets it, in the copy *n, for sums over all but the channels. */
+static void choose_splits(Expand *e, Node *n, const Value *in)
+{
+    int i = open_splits(n), count = 0, n_axes = 0;
+    if (i < 0)
         return;
-    int64_t axes[MAX_RANK]; /* such ops reduce each channel, dimension 1 */
     const Type *t = graph_type(e->r.to, in[0]);
+    int64_t axes[MAX_RANK];
     for (int d = 0; d < t->rank; d++)
         if (d != 1)
             axes[n_axes++] = d;
-    int count = 0;
-    for (; s[count].name; count++)
-        ;
+    while (n->op->attrs[count].name)
+        count++;
     n->attr = arena_copy(e->arena, n->attr, (size_t)count * sizeof *n->attr);
     n->attr[i].i = wanted_splits(e, t, axes, n_axes);
 }

@@ -243,6 +243,7 @@ static void place_result(Planner *p, uint32_t k, Value v)
         (last > k && place_over_operand(p, k, v, last)))
         return;
     Buffer b = {.bytes = type_bytes(graph_type(p->g, v)),
+                .kind = BUF_WORK, /* find_kinds knows better */
                 .first = k,
                 .last = last,
                 .value = v};
