@@ -83,6 +83,9 @@ CASES = [
     ("log_softmax", [[3, 5]], "axis=1", lambda x: F.log_softmax(x, 1), False),
     ("reduce_max", [[3, 7]], "axes=[1]", lambda x: torch.amax(x, 1), True),
     ("max", [[3, 7], [3, 7]], "", torch.maximum, True),
+    ("layer_norm", [[2, 3, 4], [4], [4]], "axes=[2], eps=1e-5",
+     lambda x, w, b: F.layer_norm(x, (4,), w, b, eps=1e-5), False),
+    ("gelu", [[3, 7]], "", F.gelu, False),
     ("relu", [[3, 7]], "", F.relu, True),
 ]
 

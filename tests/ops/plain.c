@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SPATIAL = 3 };
@@ -367,6 +368,91 @@ static void plain_batch_norm_grad(const PlainCall *c)
     }
 }
 
+/* ---- layer norm ------------------------------------------------------------
+ */
+
+/* For element `at` of x: the row it is normalised with, and its place there. */
+static void row_of(const Node *n, const Type *x, int64_t at, int64_t *row,
+                   int64_t *column)
+{
+    int count, next = 0;
+    const int64_t *axes = node_ints(n, "axes", &count);
+    int64_t index[MAX_RANK];
+    for (int d = x->rank - 1; d >= 0; d--) {
+        index[d] = at % x->dim[d];
+        at /= x->dim[d];
+    }
+    *row = *column = 0;
+    for (int d = 0; d < x->rank; d++)
+        if (next < count && axes[next] == d) {
+            *column = *column * x->dim[d] + index[d];
+            next++;
+        } else {
+            *row = *row * x->dim[d] + index[d];
+        }
+}
+
+/* Average over each row of a[i] b[i] (b may be NULL), for the row of `at`. */
+static double row_average(const Node *n, const Type *x, const double *a,
+                          const double *b, int64_t at)
+{
+    int64_t row, column, mine, count = 0;
+    double sum = 0;
+    row_of(n, x, at, &mine, &column);
+    for (int64_t i = 0; i < type_elements(x); i++) {
+        row_of(n, x, i, &row, &column);
+        if (row != mine)
+            continue;
+        sum += a[i] * (b ? b[i] : 1);
+        count++;
+    }
+    return sum / (double)count;
+}
+
+/* hat = (x - mean) / sd and, where wanted, sd. */
+static void row_normalise(const Node *n, const Type *t, const double *x,
+                          double *hat, double *sd)
+{
+    for (int64_t i = 0; i < type_elements(t); i++) {
+        double mean = row_average(n, t, x, NULL, i);
+        double var = row_average(n, t, x, x, i) - mean * mean;
+        double s = sqrt(var + node_float(n, "eps"));
+        hat[i] = (x[i] - mean) / s;
+        if (sd)
+            sd[i] = s;
+    }
+}
+
+static void plain_layer_norm(const PlainCall *c)
+{
+    int64_t row, column;
+    row_normalise(c->node, c->type[0], c->in[0], c->out[0], NULL);
+    for (int64_t i = 0; i < type_elements(c->type[0]); i++) {
+        row_of(c->node, c->type[0], i, &row, &column);
+        c->out[0][i] = c->out[0][i] * c->in[1][column] + c->in[2][column];
+    }
+}
+
+static void plain_layer_norm_grad(const PlainCall *c)
+{
+    const Type *t = c->type[1];
+    int64_t n = type_elements(t), row, column;
+    double *hat = calloc((size_t)n * 3, sizeof *hat);
+    double *sd = hat + n, *h = sd + n;
+    row_normalise(c->node, t, c->in[1], hat, sd);
+    for (int64_t i = 0; i < n; i++) {
+        row_of(c->node, t, i, &row, &column);
+        h[i] = c->in[0][i] * c->in[2][column];
+        c->out[1][column] += c->in[0][i] * hat[i];
+        c->out[2][column] += c->in[0][i];
+    }
+    for (int64_t i = 0; i < n; i++)
+        c->out[0][i] = (h[i] - row_average(c->node, t, h, NULL, i) -
+                        hat[i] * row_average(c->node, t, h, hat, i)) /
+                       sd[i];
+    free(hat);
+}
+
 /* ---- softmax and losses ------------------------------------------------- */
 
 /* A type as [outer, size, inner] around one dimension. */
@@ -469,6 +555,8 @@ static const struct {
     {"conv", plain_conv},
     {"conv_grad_input", plain_conv_grad_input},
     {"conv_grad_weight", plain_conv_grad_weight},
+    {"layer_norm", plain_layer_norm},
+    {"layer_norm_grad", plain_layer_norm_grad},
     {"lib_conv", plain_lib_conv},
     {"lib_conv_grad_input", plain_lib_conv_grad_input},
     {"lib_conv_grad_weight", plain_lib_conv_grad_weight},
