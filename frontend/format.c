@@ -21,9 +21,15 @@ typedef struct Line {
     const char *code, *comment; /* "" where there is none */
     int indent;
     int column; /* of what lines up in code: the kind's place; 0: none */
-    bool blank; /* a blank line before it */
+    int comment_at;
+    bool blank;         /* a blank line before it */
     bool opens, closes; /* ends with {, begins with } */
 } Line;
+
+typedef struct Text {
+    char *s;
+    size_t n, cap;
+} Text;
 
 typedef struct Formatter {
     const Source *source;
@@ -119,6 +125,19 @@ static void follow(Formatter *f, int kind)
         f->train = kind == TRAIN;
 }
 
+static void put(Formatter *f, Text *t, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ARENA_PUSH(f->arena, t->s, t->n, t->cap, s[i]);
+}
+
+static void put_token(Formatter *f, Text *t, size_t i, bool blank)
+{
+    const Token *token = &f->token[i];
+    put(f, t, " ", blank);
+    put(f, t, f->source->text + token->begin, token->end - token->begin);
+}
+
 static const char *token_text(const Formatter *f, size_t i)
 {
     const Token *t = &f->token[i];
@@ -128,7 +147,7 @@ static const char *token_text(const Formatter *f, size_t i)
 
 /* The label that begins at token i, its pieces without blanks, into *text;
  * the place of its colon. */
-static size_t put_label(Formatter *f, size_t i, char **text)
+static size_t put_label(Formatter *f, size_t i, Text *text)
 {
     bool inside = false;
     for (; i < f->n && f->token[i].kind != LINE_END; i++) {
@@ -136,8 +155,7 @@ static size_t put_label(Formatter *f, size_t i, char **text)
         bool value = inside && f->token[i - 1].kind != '{' && kind != '}';
         bool blank = value && blank_between(f, i, i - 1);
         if (kind != LABEL_START)
-            *text = arena_printf(f->arena, "%s%s%s", *text, blank ? " " : "",
-                                 token_text(f, i));
+            put_token(f, text, i, blank);
         inside = kind == '{' || (inside && kind != '}');
         if (kind == ':' && !inside)
             break;
@@ -146,13 +164,12 @@ static size_t put_label(Formatter *f, size_t i, char **text)
 }
 
 /* `data cifar10`, in a train section: the kind's place in the line. */
-static int kind_column(const Formatter *f, size_t first, size_t end,
-                       const char *key)
+static int kind_column(const Formatter *f, size_t first, size_t end, size_t key)
 {
     bool section = f->train && f->depth == 1 && end - first >= 2 &&
                    f->token[first].kind == NAME &&
                    f->token[first + 1].kind == NAME;
-    return section ? (int)strlen(key) + 1 : 0;
+    return section ? (int)key + 1 : 0;
 }
 
 static size_t line_end(const Formatter *f, size_t i)
@@ -166,21 +183,21 @@ static size_t line_end(const Formatter *f, size_t i)
 /* Tokens first .. end-1 as text. */
 static void make_code(Formatter *f, Line *l, size_t first, size_t end)
 {
-    char *text = arena_strdup(f->arena, "");
+    Text text = {0};
     for (size_t i = first; i < end; i++) {
         bool blank = i > first && blank_between(f, i, first);
         if (f->token[i].kind == LABEL_START) {
-            text = arena_printf(f->arena, "%s%s", text, blank ? " " : "");
+            put(f, &text, " ", blank);
             i = put_label(f, i, &text);
             continue;
         }
-        text = arena_printf(f->arena, "%s%s%s", text, blank ? " " : "",
-                            token_text(f, i));
+        put_token(f, &text, i, blank);
         if (i == first)
-            l->column = kind_column(f, first, end, text);
+            l->column = kind_column(f, first, end, text.n);
         follow(f, f->token[i].kind);
     }
-    l->code = text;
+    put(f, &text, "", 1);
+    l->code = text.s;
 }
 
 /* A comment without blanks at its end. */
@@ -277,19 +294,19 @@ static int code_end(const Line *l)
     return l->indent + width(l->code);
 }
 
-/* Neighbouring lines whose comments line up; 0 for a comment of its own. */
-static int comment_column(const Formatter *f, size_t i)
+/* Comments behind code line up over neighbouring lines that have one. */
+static void align_comments(Formatter *f)
 {
-    size_t first = i, end = i + 1;
-    int column = 0;
-    while (first > 0 && has_both(&f->line[first - 1]) && !f->line[first].blank)
-        first--;
-    while (end < f->n_lines && has_both(&f->line[end]) && !f->line[end].blank)
-        end++;
-    for (size_t k = first; k < end; k++)
-        if (code_end(&f->line[k]) > column)
-            column = code_end(&f->line[k]);
-    return column + 2;
+    for (size_t i = 0, end; i < f->n_lines; i = end) {
+        int column = code_end(&f->line[i]);
+        for (end = i + 1; end < f->n_lines && has_both(&f->line[i]) &&
+                          has_both(&f->line[end]) && !f->line[end].blank;
+             end++)
+            if (code_end(&f->line[end]) > column)
+                column = code_end(&f->line[end]);
+        for (size_t k = i; k < end; k++)
+            f->line[k].comment_at = column + 2;
+    }
 }
 
 static void print_lines(const Formatter *f, FILE *out)
@@ -300,7 +317,7 @@ static void print_lines(const Formatter *f, FILE *out)
             fputc('\n', out);
         fprintf(out, "%*s%s", l->indent, "", l->code);
         if (has_both(l))
-            fprintf(out, "%*s", comment_column(f, i) - code_end(l), "");
+            fprintf(out, "%*s", l->comment_at - code_end(l), "");
         fprintf(out, "%s\n", l->comment);
     }
 }
@@ -315,6 +332,7 @@ static bool format(const Source *source, Arena *a, Diag *diag, FILE *out)
     f.token = token;
     make_lines(&f);
     align_kinds(&f);
+    align_comments(&f);
     print_lines(&f, out);
     return true;
 }
