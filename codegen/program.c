@@ -93,7 +93,21 @@ static uint32_t loss_node(const Graph *g)
     return 0;
 }
 
-/* -1 where a state has changed by then. */
+/* Running statistics may have changed by then: a step that is run again to find
+ * out what went wrong does not read them. */
+static bool writes_weights(const ProgramGraph *pg, const ProgramStep *s)
+{
+    const Graph *g = pg->g;
+    for (uint32_t k = 0; k < s->n_out; k++) {
+        const Buffer *b = &g->memory->buffer[s->arg[k]];
+        if (b->kind == BUF_STATE &&
+            g->module->state[b->state].role != STATE_BUFFER)
+            return true;
+    }
+    return false;
+}
+
+/* -1 where a parameter has changed by then. */
 static int32_t loss_step(const ProgramGraph *pg)
 {
     uint32_t node = loss_node(pg->g);
@@ -102,9 +116,8 @@ static int32_t loss_step(const ProgramGraph *pg)
         return -1;
     int32_t loss = pg->place[of];
     for (int32_t i = 0; i <= loss; i++)
-        for (uint32_t k = 0; k < pg->run[i].n_out; k++)
-            if (pg->g->memory->buffer[pg->run[i].arg[k]].kind == BUF_STATE)
-                return -1;
+        if (writes_weights(pg, &pg->run[i]))
+            return -1;
     return loss;
 }
 
