@@ -195,25 +195,75 @@ static bool comes_from(const Step *s, const bool *at_place, Value v, Value in)
     return in_step(s, v) ? at_place[v.node - s->first] : value_equal(v, in);
 }
 
-/* One node of the step: false where it reads `in` at another place, or where
- * it makes a second nest of loops. */
+/* What is known of the nodes of a step, the first one at 0. */
+typedef struct Trace {
+    bool *at_place;  /* computed from elements of `in` at its own place */
+    bool *reads;     /* depends on `in` */
+    uint32_t *level; /* passes over a row before it is known */
+    bool again;      /* is a result of a reduction used again? */
+} Trace;
+
+/* Its elements are its operand's at the same places, in loops that are cut a
+ * little finer. */
+static bool cuts_finer(const Graph *g, const Node *n)
+{
+    return node_has(n, T_VIEW) && n->n_in == 1 &&
+           n->type[0].rank >= graph_type(g, n->in[0])->rank &&
+           view_keeps_order(n, graph_type(g, n->in[0]));
+}
+
+/* One node of the step: false where it reads `in` at another place. */
 static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
-                           bool *at_place, Value in)
+                           const Trace *t, Value in)
 {
     const Node *n = &g->node[id];
     if (node_has(n, T_LIBRARY))
         return false;
     for (uint32_t i = 0; i < n->n_in && !node_has(n, T_ROOT); i++) {
         Value v = n->in[i];
-        if (in_step(s, v) && node_has(graph_node(g, v), T_REDUCE))
-            return false;
         if (!in_step(s, v) && !reads(s, v) && eventually_reads(g, s, v, in))
             return false;
-        if (!comes_from(s, at_place, v, in))
+        if (!comes_from(s, t->at_place, v, in))
             continue;
-        if (!node_has(n, T_ELEMENTWISE) && !node_has(n, T_REDUCE))
+        bool along = node_has(n, T_ELEMENTWISE) || cuts_finer(g, n);
+        if (!along && !node_has(n, T_REDUCE))
             return false;
-        at_place[id - s->first] |= node_has(n, T_ELEMENTWISE);
+        t->at_place[id - s->first] |= along;
+    }
+    return true;
+}
+
+static void trace_node(const Graph *g, const Step *s, uint32_t id, Trace *t,
+                       Value in)
+{
+    const Node *n = &g->node[id];
+    uint32_t i = id - s->first;
+    for (uint32_t k = 0; k < n->n_in; k++) {
+        Value v = n->in[k];
+        t->reads[i] |= value_equal(v, in);
+        if (!in_step(s, v))
+            continue;
+        uint32_t from = v.node - s->first;
+        t->reads[i] |= t->reads[from];
+        t->level[i] =
+            t->level[i] > t->level[from] ? t->level[i] : t->level[from];
+        t->again |=
+            node_has(graph_node(g, v), T_REDUCE) && !node_has(n, T_ROOT);
+    }
+    t->level[i] += node_has(n, T_REDUCE);
+}
+
+/* Where rows are gone over several times, all results that depend on `in` must
+ * be written in the same turn, from what was loaded before. */
+static bool written_together(const Graph *g, const Step *s, const Trace *t,
+                             Value out)
+{
+    for (uint32_t i = 0; t->again && i < s->n_out; i++) {
+        Value v = s->out[i];
+        if (t->reads[v.node - s->first] &&
+            (t->level[v.node - s->first] != t->level[out.node - s->first] ||
+             !type_same_shape(graph_type(g, v), graph_type(g, out))))
+            return false;
     }
     return true;
 }
@@ -241,10 +291,17 @@ bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
         return true;
     if (!node_has(writer, T_ELEMENTWISE))
         return false;
-    bool *at_place = calloc(s->last - s->first + 1, sizeof *at_place);
-    bool ok = at_place != NULL;
-    for (uint32_t id = s->first; ok && id <= s->last; id++)
-        ok = stays_at_place(g, s, id, at_place, in);
-    free(at_place);
+    Arena *a = arena_new();
+    uint32_t n = s->last - s->first + 1;
+    Trace t = {.at_place = arena_array(a, n, sizeof *t.at_place),
+               .reads = arena_array(a, n, sizeof *t.reads),
+               .level = arena_array(a, n, sizeof *t.level)};
+    bool ok = true;
+    for (uint32_t id = s->first; ok && id <= s->last; id++) {
+        ok = stays_at_place(g, s, id, &t, in);
+        trace_node(g, s, id, &t, in);
+    }
+    ok = ok && written_together(g, s, &t, out);
+    arena_free(a);
     return ok;
 }

@@ -43,9 +43,11 @@ Steps graph_steps(const Graph *g, Arena *a);
 
 /* May `out` of step s be written over `in`: same bytes, and each element of
  * `in` is read, by the same iteration, before the element of `out` at its
- * place is written, and nowhere else.  Relies on this of the generic kernel: a
- * step in which no result of a reduction is used again is one nest of loops,
- * and an iteration loads all that it needs before it stores anything. */
+ * place is written, and nowhere else.  Relies on this of the generic kernel: the
+ * results of a step that has one shape and at most one way to reduce it are one
+ * nest of loops; an iteration loads all that it needs before it stores
+ * anything; and where rows are gone over several times, what is computed in
+ * one turn is stored in that turn. */
 bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in);
 
 /* ---- where values lie: what pass `memory` finds out ------------------- */
