@@ -55,9 +55,8 @@ static Excerpt excerpt_of(Span at)
             e.size--;
         } while (e.size && continues(*e.text));
     if (e.size > LINE_SHOWN)
-        e.size = LINE_SHOWN;
-    while (e.size && e.size == LINE_SHOWN && continues(e.text[e.size]))
-        e.size--;
+        for (e.size = LINE_SHOWN; continues(e.text[e.size]) && e.size;)
+            e.size--;
     return e;
 }
 
