@@ -181,6 +181,10 @@ static bool add_library(Kernels *k, const Graph *g, const Step *s,
                         StepCode *code, Error *e)
 {
     const Node *n = &g->node[s->first];
+    if (!libcall_lies_well(g, n))
+        return error_set(e, "an operand of %s is in a layout that the library "
+                            "does not read",
+                         n->op->name);
     LibDesc desc;
     libcall_desc(g, n, &desc);
     LibParts p = libcall_parts(g, n);

@@ -88,6 +88,24 @@ void libcall_desc(const Graph *g, const Node *n, LibDesc *d)
     }
 }
 
+static bool lies(const Type *t, Layout layout)
+{
+    return t->rank < 3 ? t->layout == 0 : t->layout == layout;
+}
+
+bool libcall_lies_well(const Graph *g, const Node *n)
+{
+    bool plain = node_is(n, &op_lib_matmul) || node_is(n, &op_lib_pack) ||
+                 node_is(n, &op_lib_unpack);
+    bool well = true;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const Type *t = graph_type(g, n->in[i]);
+        well &= lies(t, plain ? 0 : layout_channels_last(t->rank));
+    }
+    const Type *y = n->type;
+    return well && lies(y, plain ? 0 : layout_channels_last(y->rank));
+}
+
 static int64_t bytes_for(const Type *t, int64_t parts)
 {
     return type_bytes(t) / parts;

@@ -8,6 +8,9 @@
 /* The call that a T_LIBRARY node stands for, once a part. */
 void libcall_desc(const Graph *g, const Node *n, LibDesc *d);
 
+/* Do operands and result lie as the library reads and writes them? */
+bool libcall_lies_well(const Graph *g, const Node *n);
+
 /* How a step of such a node runs: parts, and the bytes from one part to the
  * next of each operand and of the result (0: the same for all). */
 typedef struct LibParts {

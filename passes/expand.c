@@ -144,13 +144,15 @@ static void choose_splits(Expand *e, Node *n, const Value *in)
 
 /* ---- layouts of what came out ------------------------------------------- */
 
-/* Elementwise nodes made by an expansion lie as their operands do. */
+/* Elementwise nodes made by an expansion lie as their operands do; but a copy
+ * is there to lie otherwise. */
 static void spread_layouts(Graph *g, uint32_t first)
 {
     for (uint32_t id = first; id < g->n_nodes; id++) {
         Node *n = &g->node[id];
         Type *t = &n->type[0];
-        if (n->n_out != 1 || !node_has(n, T_ELEMENTWISE) || t->rank < 3)
+        if (n->n_out != 1 || !node_has(n, T_ELEMENTWISE) || t->rank < 3 ||
+            node_is(n, &op_copy))
             continue;
         for (uint32_t i = 0; i < n->n_in && !t->layout; i++)
             if (type_same_shape(graph_type(g, n->in[i]), t))

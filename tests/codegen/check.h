@@ -10,14 +10,15 @@
 typedef struct Checks Checks;
 
 typedef struct Check {
-    const char *what; /* for messages */
-    Module *module;   /* freed after the run */
-    Graph *g;         /* likewise; it may be one of the module's */
-    bool in_place;    /* write over operands where that is allowed */
-    uint32_t shuffle; /* order of parts, see run_graph_run */
-    uint64_t seed;    /* of the inputs */
-    double low, high; /* their range */
-    double tolerance; /* 0: by element type */
+    const char *what;  /* for messages */
+    Module *module;    /* freed after the run */
+    Graph *g;          /* likewise; it may be one of the module's */
+    bool outputs_only; /* packed weights are the library's own affair */
+    bool in_place;     /* write over operands where that is allowed */
+    uint32_t shuffle;  /* order of parts, see run_graph_run */
+    uint64_t seed;     /* of the inputs */
+    double low, high;  /* their range */
+    double tolerance;  /* 0: by element type */
 } Check;
 
 Checks *checks_new(void);

@@ -39,14 +39,17 @@ static void shuffle_layouts(Graph *g, uint64_t seed)
 
 /* ---- every op ----------------------------------------------------------- */
 
-/* All text `from` in the sample as `to`, of the same length. */
+/* All `from` in the sample as `to`. */
 static char *replaced(Arena *a, const char *sample, const char *from,
                       const char *to)
 {
-    char *text = arena_strdup(a, sample);
-    for (char *at = text; (at = strstr(at, from)); at += strlen(to))
-        memcpy(at, to, strlen(to));
-    return text;
+    char *text = arena_strdup(a, "");
+    for (const char *at; (at = strstr(sample, from));) {
+        text =
+            arena_printf(a, "%s%.*s%s", text, (int)(at - sample), sample, to);
+        sample = at + strlen(from);
+    }
+    return arena_printf(a, "%s%s", text, sample);
 }
 
 /* A graph with one sample's node; NULL where the op does not take it. */
@@ -109,6 +112,27 @@ static void every_op(void **state)
     arena_free(a);
 }
 
+/* Half types: computed in float, so only loads and stores are in question. */
+static void half_types(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"bf16", "f16"};
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (size_t i = 0; i < op_count; i++)
+        for (const char *const *s = op_table[i]->samples; s && *s; s++) {
+            const OpDesc *op = op_table[i];
+            if (!has_kernel(op) || op->expand)
+                continue;
+            for (int t = 0; t < 2; t++)
+                if (strstr(*s, "f32"))
+                    add_sample(c, op, replaced(a, *s, "f32", types[t]),
+                               (Check){.seed = 7}, false);
+        }
+    checks_run(c);
+    arena_free(a);
+}
+
 /* ---- the same, fused, by the passes ------------------------------------- */
 
 static void run_passes(Module *m, const char *const *names, const char *what)
@@ -131,6 +155,7 @@ static void add_fused(Checks *c, const OpDesc *op, const char *sample,
                    .module = m,
                    .seed = 9,
                    .in_place = in_place,
+                   .outputs_only = !in_place,
                    .low = own ? op->sample_low : -1,
                    .high = own ? op->sample_high : 1};
     run_passes(m, names, check.what);
@@ -148,8 +173,9 @@ static void every_op_fused(void **state)
             const OpDesc *op = op_table[i];
             if (!op->expand)
                 continue;
-            /* float64 goes past the library. */
+            /* Convolutions and products: float64 goes past the library. */
             add_fused(c, op, replaced(a, *s, "f32", "f64"), true);
+            add_fused(c, op, *s, false);
         }
     checks_run(c);
     arena_free(a);
@@ -159,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op),
+        cmocka_unit_test(half_types),
         cmocka_unit_test(every_op_fused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,28 @@ static uint16_t to_bf16(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+static double from_f16(uint16_t x)
+{
+    int exponent = x >> 10 & 31;
+    double fraction = (x & 1023) / 1024.0;
+    double v =
+        exponent ? ldexp(1 + fraction, exponent - 15) : ldexp(fraction, -14);
+    if (exponent == 31)
+        v = fraction != 0 ? NAN : INFINITY;
+    return x >> 15 ? -v : v;
+}
+
+/* Of numbers that are not too small: no subnormal ones. */
+static uint16_t to_f16(double x)
+{
+    int exponent;
+    double fraction = frexp(fabs(x), &exponent); /* 0.5 <= fraction < 1 */
+    if (x == 0 || exponent < -13)
+        return 0;
+    int bits = (exponent + 14) * 1024 + (int)rint((fraction * 2 - 1) * 1024);
+    return (uint16_t)(bits | (x < 0) << 15);
+}
+
 double run_graph_get(const RunGraph *r, Value v, int64_t element)
 {
     const Type *t = graph_type(r->g, v);
@@ -89,6 +111,8 @@ double run_graph_get(const RunGraph *r, Value v, int64_t element)
         return (double)((const int64_t *)p)[i];
     case DT_BF16:
         return from_bf16(((const uint16_t *)p)[i]);
+    case DT_F16:
+        return from_f16(((const uint16_t *)p)[i]);
     default:
         return ((const uint8_t *)p)[i];
     }
@@ -114,6 +138,9 @@ void run_graph_set(RunGraph *r, Value v, int64_t element, double x)
         break;
     case DT_BF16:
         ((uint16_t *)p)[i] = to_bf16((float)x);
+        break;
+    case DT_F16:
+        ((uint16_t *)p)[i] = to_f16(x);
         break;
     default:
         ((uint8_t *)p)[i] = (uint8_t)x;
