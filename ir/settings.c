@@ -37,7 +37,7 @@ const SettingSpec setting_table[] = {
      .doc = "Share of the target that is spread evenly over all classes."},
     {"optimizer", SET_WORD, "sgd", .words = "sgd",
      .doc = "How gradients become steps."},
-    {"optimizer.lr", SET_FLOAT, "0.1", .low = 0, .high = 1e6, .run_time = true,
+    {"optimizer.lr", SET_FLOAT, "0.1", .low = 0, .high = 1e30, .run_time = true,
      .doc = "Learning rate, before the schedule scales it."},
     {"optimizer.momentum", SET_FLOAT, "0", .only = "sgd", .low = 0, .high = 1,
      .doc = "Share of the last step that goes into this one; 0: plain descent, without slots."},

@@ -92,8 +92,10 @@ static bool tensor_fits(const TensorFile *f, Json *j, const Tensor *t,
     for (int i = 0; i < t->rank; i++)
         if (__builtin_mul_overflow(bytes, t->dim[i], &bytes))
             return json_fail(j, "a tensor's shape is too large");
-    if (t->begin > t->end || t->end > f->data_bytes)
-        return json_fail(j, "a tensor lies outside the file");
+    if (t->begin > t->end)
+        return json_fail(j, "a tensor ends before it begins");
+    if (t->end > f->data_bytes)
+        return json_fail(j, "a tensor lies beyond the end of the file");
     if (t->end - t->begin != bytes)
         return json_fail(j, "a tensor's shape and its bytes do not agree");
     return true;

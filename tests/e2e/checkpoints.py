@@ -138,7 +138,7 @@ def check_other_model(checks, f):
                 "--steps", "1")
     checks.refused(run, "data", "CIFAR net on a folder without CIFAR files")
     f.three_ways(checks, t.shared("data", "pretrained", "resnet20.safetensors"),
-                 "layer", "weights of another net")
+                 "layer|weights only", "weights of another net")
     return cut
 
 

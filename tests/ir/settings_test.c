@@ -108,7 +108,7 @@ static void test_messages(void **state)
         {"batch", "many", "batch must be a whole number, not many"},
         {"batch", "64 64", "batch must be a whole number, not 64 64"},
         {"optimizer.lr", "nan",
-         "optimizer.lr: nan is out of range (0 to 1000000)"},
+         "optimizer.lr: nan is out of range (0 to 1e+30)"},
         {"optimizer.nesterov", "yes",
          "optimizer.nesterov must be true or false, not yes"},
         {"schedule", "linear",
