@@ -33,7 +33,9 @@ def check_peak(checks, text, binary, *train):
     plan = planned_bytes(binary)
     checks.that(grown <= plan + SLACK, f"{text}: grows by {grown / 1e6:.0f} MB, "
                 f"planned {plan / 1e6:.0f} MB")
-    checks.that(grown >= plan / 2, f"{text}: the plan is no gross overestimate")
+    if plan > SLACK:  # less drowns in what the libraries take
+        checks.that(grown >= plan / 2,
+                    f"{text}: the plan is no gross overestimate")
 
 
 def allocations(shim, binary, data, save, steps):
