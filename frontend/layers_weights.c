@@ -76,11 +76,16 @@ static bool check_conv(LayerCall *c, const Type *x, const Geometry *g)
     if (x->rank != 4)
         layer_fail(c, "x", "wants [channels, height, width], not %s",
                    shape_text(x, c->el->arena));
-    else if (x->dim[1] % g->groups || channels % g->groups)
+    else if (x->dim[1] % g->groups)
         layer_fail(c, "groups",
-                   "%" PRId64 " groups divide neither %" PRId64
-                   " channels evenly nor %" PRId64,
-                   g->groups, x->dim[1], channels);
+                   "%" PRId64 " groups do not divide the %" PRId64
+                   " channels of x",
+                   g->groups, x->dim[1]);
+    else if (channels % g->groups)
+        layer_fail(c, "groups",
+                   "%" PRId64 " groups do not divide the %" PRId64
+                   " channels of the result",
+                   g->groups, channels);
     else
         return true;
     return false;

@@ -426,7 +426,7 @@ primary:
   | NAME                    { $$ = expr_new(p->arena, EXPR_NAME, @$); $$->text = $1; }
   | call
   | list
-  | '(' expr ')'            { $$ = $2; }
+  | '(' expr ')'            { $$ = $2; $$->span = @$; }
   | primary '[' expr ']'    { CALL($$, @1, expr_index(p->arena, $1, $3, @$)); }
   ;
 
@@ -671,7 +671,9 @@ static int yyreport_syntax_error(const yypcontext_t *c, Parser *p)
     Span at = *yypcontext_location(c);
     if (!diag_error(p->diag, at, "unexpected %s%s", found, expected))
         return 0;
-    if (p->doubt.line && at.line - p->doubt.line <= 1)
+    bool doubt = p->doubt.line && at.line - p->doubt.line <= 1;
+    p->doubt.line = 0;
+    if (doubt)
         diag_hint(p->diag, "a name with a colon right behind it is a label; "
                            "the colon of a ? : has blanks around it");
     else if (names_item(yypcontext_token(c)))
