@@ -54,7 +54,8 @@ void executor_set(Executor *e, int graph, const char *name, double value);
 bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
                   Status *s);
 
-/* The same, step by step, adding the seconds of step i to seconds[i]. */
+/* The same on this thread alone, step by step, adding the processor's seconds
+ * of step i to seconds[i]: not disturbed by what else runs on the machine. */
 bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
                       Status *s);
 

@@ -117,6 +117,8 @@ static void print_libs(const Plan *plan)
     for (uint32_t i = 0; i < plan->n_libs; i++) {
         char what[320], error[512];
         LibInfo info;
+        if (plan->lib[i].kind == LIB_PACK || plan->lib[i].kind == LIB_UNPACK)
+            continue; /* what is small is in --json */
         bool known = lib_query(&plan->lib[i], &info, error, sizeof error);
         printf("  %4u x  %-22s %s\n", lib_uses(plan, i),
                known ? info.implementation : "not available here",
