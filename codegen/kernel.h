@@ -26,7 +26,7 @@
 #include "ir.h"
 #include "steps.h"
 
-enum { KERNEL_VARS = 32 };
+enum { KERNEL_VARS = 40 };
 
 /* offset + sum of coef[v] * value of variable v */
 typedef struct Index {

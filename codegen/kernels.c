@@ -46,6 +46,19 @@ const char *step_name(const Graph *g, const Step *s, Arena *a)
     return name ? arena_printf(a, "%s %s", text, name) : text;
 }
 
+const char *place_name(const Module *m, Loc loc, Arena *a)
+{
+    const char *text = "";
+    for (Loc l = loc; l; l = m->loc[l].caller) {
+        const LocInfo *info = &m->loc[l];
+        const char *slash = strrchr(info->file, '/');
+        text = arena_printf(
+            a, "%s%s%s:%d:%d", text, l == loc ? "" : ", called from ",
+            slash ? slash + 1 : info->file, info->line, info->column);
+    }
+    return text;
+}
+
 static const char *type_words(const Type *t, Arena *a)
 {
     char text[256];
@@ -56,7 +69,7 @@ static const char *type_words(const Type *t, Arena *a)
 /* The comment above a kernel: where it comes from, its nodes. */
 static const char *about_step(const Graph *g, const Step *s, Arena *a)
 {
-    const char *loc = module_loc_text(g->module, g->node[s->last].loc, a);
+    const char *loc = place_name(g->module, g->node[s->last].loc, a);
     char *text = arena_printf(a, "/* %s%s%s\n", step_name(g, s, a),
                               *loc ? ", " : "", loc);
     for (uint32_t id = s->first; id <= s->last; id++) {
@@ -182,8 +195,9 @@ static bool add_library(Kernels *k, const Graph *g, const Step *s,
 {
     const Node *n = &g->node[s->first];
     if (!libcall_lies_well(g, n))
-        return error_set(e, "an operand of %s is in a layout that the library "
-                            "does not read",
+        return error_set(e,
+                         "an operand of %s is in a layout that the library "
+                         "does not read",
                          n->op->name);
     LibDesc desc;
     libcall_desc(g, n, &desc);

@@ -45,7 +45,10 @@ bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
 void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out);
 void kernels_print_declarations(const Kernels *k, FILE *out);
 
-/* "conv resnet.net:14:27": for people. */
+/* For people: "mul add relu layer1.0.bn1". */
 const char *step_name(const Graph *g, const Step *s, Arena *a);
+/* "resnet.net:14:27, called from resnet.net:32:33": names of files alone, so
+ * that what is compiled does not depend on where they lie. */
+const char *place_name(const Module *m, Loc loc, Arena *a);
 
 #endif

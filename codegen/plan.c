@@ -199,7 +199,7 @@ static void write_buffers(const ProgramGraph *pg, size_t number, Arena *a,
                 pg->place[b->last]);
         write_string(out, buffer_name(g, b));
         fputs(",", out);
-        write_string(out, module_loc_text(g->module, loc, a));
+        write_string(out, place_name(g->module, loc, a));
         fputs("},\n", out);
     }
     end_array(out, g->memory->n_buffers);

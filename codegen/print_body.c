@@ -43,26 +43,37 @@ const char *storage_in_c(DType t)
 
 /* ---- indices ------------------------------------------------------------ */
 
+/* The variable with the largest coefficient of those below `before`, which
+ * are taken by size and then by number; 0: there is none left. */
+static uint32_t next_term(const Nest *n, const Index *i, uint32_t before)
+{
+    uint32_t best = 0;
+    for (uint32_t v = 1; v < n->n_vars; v++) {
+        int64_t size = llabs(i->coef[v]);
+        int64_t most = before ? llabs(i->coef[before]) : INT64_MAX;
+        bool left = size && (size < most || (size == most && v > before));
+        if (left && (!best || size > llabs(i->coef[best])))
+            best = v;
+    }
+    return best;
+}
+
 static const char *index_text(Printer *p, const Index *i)
 {
     char *text = "";
-    for (uint32_t v = 1; v < p->nest->n_vars; v++) {
+    for (uint32_t v = 0; (v = next_term(p->nest, i, v));) {
         int64_t c = i->coef[v];
-        if (!c)
-            continue;
         const char *plus = *text ? (c < 0 ? " - " : " + ") : c < 0 ? "-" : "";
-        int64_t size = c < 0 ? -c : c;
-        text = size == 1 ? arena_printf(p->arena, "%s%si%u", text, plus, v)
-                         : arena_printf(p->arena, "%s%si%u * %" PRId64, text,
-                                        plus, v, size);
+        text = llabs(c) == 1 ? arena_printf(p->arena, "%s%si%u", text, plus, v)
+                             : arena_printf(p->arena, "%s%si%u * %" PRId64,
+                                            text, plus, v, llabs(c));
     }
     if (!*text)
         return arena_printf(p->arena, "%" PRId64, i->offset);
     if (!i->offset)
         return text;
-    return arena_printf(
-        p->arena, "%s %c %" PRIu64, text, i->offset < 0 ? '-' : '+',
-        i->offset < 0 ? -(uint64_t)i->offset : (uint64_t)i->offset);
+    return arena_printf(p->arena, "%s %c %" PRId64, text,
+                        i->offset < 0 ? '-' : '+', llabs(i->offset));
 }
 
 /* "t >= 0 && t < 32 && ..."; always at least one condition. */

@@ -68,13 +68,14 @@ static bool add_step(Program *p, ProgramGraph *pg, const Step *s, Error *e)
     ProgramStep r = {.step = s};
     Loc loc = g->node[s->last].loc;
     r.what = step_name(g, s, p->arena);
-    r.loc = module_loc_text(p->module, loc, p->arena);
+    r.loc = place_name(p->module, loc, p->arena);
     Error why;
     if (s->n_in + s->n_out > UINT16_MAX)
         return error_set(e, "%s: a kernel of %s reads and writes too much",
-                         r.loc, r.what);
+                         module_loc_text(p->module, loc, p->arena), r.what);
     if (!kernels_add(p->kernels, g, s, &r.code, &why))
-        return error_set(e, "%s%sgraph %s: %s: %.300s", r.loc,
+        return error_set(e, "%s%sgraph %s: %s: %.300s",
+                         module_loc_text(p->module, loc, p->arena),
                          *r.loc ? ": " : "", g->name, r.what, why.text);
     step_args(p, g, &r);
     step_cost(g, &r);

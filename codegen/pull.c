@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { PULL_DEPTH = 4000 }; /* ops on a path within one kernel */
+enum { PULL_DEPTH = 1500 }; /* ops on a path within one kernel */
 
 static uint32_t pull_fail(Lower *l, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
