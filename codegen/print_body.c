@@ -43,16 +43,21 @@ const char *storage_in_c(DType t)
 
 /* ---- indices ------------------------------------------------------------ */
 
+static int64_t size_of(int64_t coefficient)
+{
+    return coefficient < 0 ? -coefficient : coefficient;
+}
+
 /* The variable with the largest coefficient of those below `before`, which
  * are taken by size and then by number; 0: there is none left. */
 static uint32_t next_term(const Nest *n, const Index *i, uint32_t before)
 {
     uint32_t best = 0;
     for (uint32_t v = 1; v < n->n_vars; v++) {
-        int64_t size = llabs(i->coef[v]);
-        int64_t most = before ? llabs(i->coef[before]) : INT64_MAX;
+        int64_t size = size_of(i->coef[v]);
+        int64_t most = before ? size_of(i->coef[before]) : INT64_MAX;
         bool left = size && (size < most || (size == most && v > before));
-        if (left && (!best || size > llabs(i->coef[best])))
+        if (left && (!best || size > size_of(i->coef[best])))
             best = v;
     }
     return best;
@@ -64,16 +69,17 @@ static const char *index_text(Printer *p, const Index *i)
     for (uint32_t v = 0; (v = next_term(p->nest, i, v));) {
         int64_t c = i->coef[v];
         const char *plus = *text ? (c < 0 ? " - " : " + ") : c < 0 ? "-" : "";
-        text = llabs(c) == 1 ? arena_printf(p->arena, "%s%si%u", text, plus, v)
-                             : arena_printf(p->arena, "%s%si%u * %" PRId64,
-                                            text, plus, v, llabs(c));
+        text = size_of(c) == 1
+                   ? arena_printf(p->arena, "%s%si%u", text, plus, v)
+                   : arena_printf(p->arena, "%s%si%u * %" PRId64, text, plus, v,
+                                  size_of(c));
     }
     if (!*text)
         return arena_printf(p->arena, "%" PRId64, i->offset);
     if (!i->offset)
         return text;
     return arena_printf(p->arena, "%s %c %" PRId64, text,
-                        i->offset < 0 ? '-' : '+', llabs(i->offset));
+                        i->offset < 0 ? '-' : '+', size_of(i->offset));
 }
 
 /* "t >= 0 && t < 32 && ..."; always at least one condition. */
