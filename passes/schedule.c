@@ -1,11 +1,12 @@
 /* schedule.c: the order in which steps run.
  *
  * The order that steps came in is a good one: forward, then backward the other
- * way round.  It is kept but for two things: a step that frees more memory
- * than it takes runs as soon as it can (a weight's gradient and its optimizer
- * step, right after the layer), and a step that computes a state's new value
- * waits for the readers of the old one, so that it can write over it.  Where
- * that does not lower the peak, the steps stay as they were.
+ * way round.  It is kept but for three things.  What needs nothing but what is
+ * there from the start (packing weights) waits until it is needed.  A step that
+ * frees more memory than it takes runs as soon as it can (a weight's gradient
+ * and its optimizer step, right after the layer), where that lowers the peak.
+ * A step that computes a state's new value waits for the readers of the old
+ * one, so that it can write over it.
  *
  * An update comes after every reader of its state: it may be a copy into it. */
 #include "passes.h"
@@ -31,6 +32,8 @@ typedef struct Schedule {
     Edges after;     /* steps that wait for this one */
     Edges readers;   /* steps that read a value, by value */
     int64_t *bytes;  /* of a value; 0 where it does not count */
+    uint32_t *turn;  /* of a step: in this order where nothing else decides */
+    uint32_t *at;    /* the step whose turn it is */
     uint32_t *order; /* the result: step numbers */
 } Schedule;
 
@@ -39,7 +42,7 @@ static size_t value_index(Value v)
     return (size_t)v.node * MAX_OUT + v.out;
 }
 
-/* ---- a heap of step numbers --------------------------------------------- */
+/* ---- a heap of turns ---------------------------------------------------- */
 
 static void heap_push(Heap *h, Arena *a, uint32_t item)
 {
@@ -189,6 +192,52 @@ static void find_bytes(Schedule *s)
             s->bytes[value_index(g->node[id].in[0])] = 0;
 }
 
+/* ---- turns -------------------------------------------------------------- */
+
+/* Steps that need nothing but what is there from the start (packing weights, a
+ * mask of random numbers) wait until right before their first user. */
+static uint32_t *find_keys(Schedule *s)
+{
+    const Steps *steps = &s->steps;
+    bool *waits = arena_array(s->arena, steps->n, sizeof *waits);
+    uint32_t *key = arena_array(s->arena, steps->n, sizeof *key);
+    for (uint32_t k = 0; k < steps->n; k++) {
+        waits[k] = true;
+        key[k] = k;
+        for (uint32_t i = 0; i < steps->step[k].n_in; i++) {
+            uint32_t from = steps->of[steps->step[k].in[i].node];
+            waits[k] &= from == NO_STEP || waits[from];
+        }
+    }
+    for (uint32_t k = steps->n; k-- > 0;) {
+        uint32_t first = UINT32_MAX;
+        for (uint32_t i = s->after.start[k]; i < s->after.start[k + 1]; i++)
+            if (key[s->after.item[i]] < first)
+                first = key[s->after.item[i]];
+        if (waits[k] && first != UINT32_MAX)
+            key[k] = first;
+    }
+    return key;
+}
+
+/* Steps by key, then as they came: a counting sort. */
+static void find_turns(Schedule *s)
+{
+    uint32_t n = s->steps.n;
+    const uint32_t *key = find_keys(s);
+    uint32_t *start = arena_array(s->arena, (size_t)n + 1, sizeof *start);
+    s->turn = arena_array(s->arena, n, sizeof *s->turn);
+    s->at = arena_array(s->arena, n, sizeof *s->at);
+    for (uint32_t k = 0; k < n; k++)
+        start[key[k] + 1]++;
+    for (uint32_t k = 0; k < n; k++)
+        start[k + 1] += start[k];
+    for (uint32_t k = 0; k < n; k++) {
+        s->turn[k] = start[key[k]]++;
+        s->at[s->turn[k]] = k;
+    }
+}
+
 /* ---- running an order ----------------------------------------------------*/
 
 typedef struct Run {
@@ -235,7 +284,7 @@ static void make_ready(Run *r, uint32_t k)
 {
     bool frees = r->freeing_first &&
                  (is_update(r->s->g, k, &r->s->steps) || gain(r, k) > 0);
-    heap_push(frees ? &r->freeing : &r->ready, r->s->arena, k);
+    heap_push(frees ? &r->freeing : &r->ready, r->s->arena, r->s->turn[k]);
 }
 
 /* A value's last reader may have become a step that frees memory. */
@@ -249,7 +298,7 @@ static void reader_left(Run *r, Value v)
          i++) {
         uint32_t k = readers->item[i];
         if (!r->done[k] && r->waits[k] == 0 && gain(r, k) > 0)
-            heap_push(&r->freeing, r->s->arena, k);
+            heap_push(&r->freeing, r->s->arena, r->s->turn[k]);
     }
 }
 
@@ -287,7 +336,7 @@ static int64_t run_all(Schedule *s, bool freeing_first)
         if (r.waits[k] == 0)
             make_ready(&r, k);
     while (r.freeing.n || r.ready.n) {
-        uint32_t k = heap_pop(r.freeing.n ? &r.freeing : &r.ready);
+        uint32_t k = s->at[heap_pop(r.freeing.n ? &r.freeing : &r.ready)];
         if (r.done[k])
             continue; /* it was in both */
         s->order[n++] = k;
@@ -395,6 +444,7 @@ static Graph *schedule_graph(Graph *from, PassContext *c)
     s.order = arena_array(s.arena, s.steps.n, sizeof *s.order);
     find_edges(&s);
     find_bytes(&s);
+    find_turns(&s);
     int64_t freeing_first = run_all(&s, true);
     if (run_all(&s, false) >= freeing_first)
         run_all(&s, true);
