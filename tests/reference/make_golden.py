@@ -59,6 +59,26 @@ class Basic(nn.Module):
                                 (0, 0, 0, 0, g // 2, g - g // 2)))
 
 
+class Resnet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        width = 16
+        for s, channels in enumerate((16, 32, 64)):
+            blocks = []
+            for i in range(3):
+                blocks.append(Basic(width, channels, 2 if s and not i else 1))
+                width = channels
+            setattr(self, f"layer{s + 1}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(x.mean((2, 3)))
+
+
 class Tiny(nn.Module):
     def __init__(self):
         super().__init__()
@@ -93,9 +113,26 @@ def summary(tensors):
     return rows
 
 
+NETS = {"mlp": Mlp, "lenet": Lenet, "tiny": Tiny, "resnet20": Resnet20}
+
+
+def nearest_relu(net, x):
+    """The smallest |operand| of any relu: how far rounding may go. The running
+    statistics are left as they are."""
+    smallest, relu = [], F.relu
+    kept = {n: b.clone() for n, b in net.named_buffers()}
+    F.relu = lambda v: (smallest.append(v.abs().min().item()), relu(v))[1]
+    net(x)
+    F.relu = relu
+    for name, buffer in net.named_buffers():
+        buffer.copy_(kept[name])
+    return min(smallest)
+
+
 def train(case, data):
-    net = {"mlp": Mlp, "lenet": Lenet, "tiny": Tiny}[case["net"]]().double()
-    state = {name: torch.tensor(cases.initial(name, t.shape),
+    net = NETS[case["net"]]().double()
+    salt = case.get("salt", "")
+    state = {name: torch.tensor(cases.initial(name, t.shape, salt),
                                 dtype=torch.float64).reshape(t.shape)
              for name, t in net.state_dict().items()
              if t.dtype == torch.float64}
@@ -105,8 +142,9 @@ def train(case, data):
         weight_decay=case["weight_decay"], nesterov=case["nesterov"])
     x, t = read_split(data, "train")
     losses, right, gradient = [], [], None
-    for i in range(cases.STEPS):
-        part = slice(i * cases.BATCH, (i + 1) * cases.BATCH)
+    near = nearest_relu(net, x[:case["batch"]]) if salt else None
+    for i in range(case["steps"]):
+        part = slice(i * case["batch"], (i + 1) * case["batch"])
         optimizer.zero_grad()
         y = net(x[part])
         loss = F.cross_entropy(y, t[part],
@@ -120,7 +158,7 @@ def train(case, data):
     net.eval()
     x, t = read_split(data, "t10k")
     y = net(x)
-    return {"settings": case, "loss": losses, "correct": right,
+    return {"settings": case, "nearest_relu": near, "loss": losses, "correct": right,
             "gradient": gradient, "after": summary(net.state_dict()),
             "eval": {"correct": (y.argmax(1) == t).sum().item(),
                      "total": len(t), "loss": F.cross_entropy(y, t).item()},

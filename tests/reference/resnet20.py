@@ -1,11 +1,19 @@
 """ResNet-20 against PyTorch in float64: the gradient of every parameter at the
 first batch, the losses of 20 steps of SGD, and an evaluation after them. The
 numbers lie beside the repository (shared/reference); file order, no
-augmentation."""
+augmentation.
+
+No float32 arithmetic can come close to the float64 gradient on this batch: some
+relu operands are within rounding of 0, and each that falls on the other side
+moves early gradients by about 1e-3 (make_floor.py: PyTorch's float32 is 2e-3 to
+9e-3 off). So here tgc must be as near as PyTorch is; small_nets.py holds every
+gradient of ResNet-20 to 1e-4 on a batch without such operands."""
 import json
 import os
 
 import tgctest as t
+
+GRADIENT = 5e-3  # between PyTorch's two layouts
 
 
 def relative(values, wanted):
@@ -33,7 +41,7 @@ def check_gradient(checks, last, init, gradient, decay):
         weight, slot = before[name][1], after[name + ".momentum"][1]
         far = relative([m - decay * w for m, w in zip(slot, weight)], wanted)
         worst = max(worst, far)
-        checks.that(far <= 1e-4, f"gradient of {name}: {far:.1e}")
+        checks.that(far <= GRADIENT, f"gradient of {name}: {far:.1e}")
     print(f"        worst gradient {worst:.2e}")
 
 

@@ -16,7 +16,8 @@ import cases  # noqa: E402
 
 NETS = {"mlp": os.path.join(HERE, "mlp.net"),
         "lenet": os.path.join(HERE, "lenet.net"),
-        "tiny": os.path.join(t.SOURCE, "tests", "e2e", "tiny.net")}
+        "tiny": os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"),
+        "resnet20": os.path.join(t.MODELS, "resnet.net")}
 
 
 def binary_of(case):
@@ -27,8 +28,10 @@ def binary_of(case):
                 "optimizer.weight_decay": number(case["weight_decay"]),
                 "loss.label_smoothing": number(case["label_smoothing"]),
                 "data.mean": f"[{cases.MEAN}]", "data.std": f"[{cases.STD}]",
-                "batch": str(cases.BATCH)}
+                "batch": str(case["batch"]), "data": "idx"}
     options = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
+    if case["net"] == "resnet20":
+        options += ["-D", f"input=[1, {cases.SIZE}, {cases.SIZE}]"]
     return t.compiled(NETS[case["net"]], *options)
 
 
@@ -46,7 +49,7 @@ def check_case(checks, name, golden, data):
     case = golden["settings"]
     folder = t.scratch("reference_" + name)
     init = os.path.join(folder, "init.safetensors")
-    start = {n: (shape, cases.initial(n, shape))
+    start = {n: (shape, cases.initial(n, shape, case.get("salt", "")))
              for n, shape in golden["shapes"].items()}
     t.save_tensors(init, start)
     binary = binary_of(case)
@@ -61,12 +64,12 @@ def check_case(checks, name, golden, data):
     first, _ = train(1)
     tensors, _ = t.load_tensors(first)
     check_gradient(checks, name, golden, start, tensors)
-    last, rows = train(cases.STEPS)
+    last, rows = train(case["steps"])
     for row, loss, correct in zip(rows, golden["loss"], golden["correct"]):
         checks.close(row["loss"], loss, 2e-4 * loss,
                      f"{name}: loss of step {row['step']}")
         checks.close(row["correct"], correct, 1, f"{name}: correct")
-    checks.equal(len(rows), cases.STEPS, f"{name}: steps")
+    checks.equal(len(rows), case["steps"], f"{name}: steps")
     tensors, _ = t.load_tensors(last)
     for n, wanted in golden["after"].items():
         summary_close(checks, n, tensors[n][1], wanted, 1e-3, f"{name}: after")
