@@ -75,6 +75,8 @@ bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s)
 
 void data_free(DataSet *set)
 {
+    if (set->close)
+        set->close(set);
     free(set->labels);
     free(set->pixels);
     *set = (DataSet){0};

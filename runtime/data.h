@@ -1,4 +1,4 @@
-/* data.h: data sets, read whole into memory and checked.
+/* data.h: data sets, read through and checked.
  *
  *     DataSet set = {0};
  *     if (!data_read(&set, "cifar10", &request, status)) ...
@@ -23,11 +23,12 @@ typedef const uint8_t *DataFetch(const DataSet *set, int64_t index,
 
 struct DataSet {
     int64_t n, c, h, w;
-    int64_t classes;  /* labels are 0 .. classes-1 */
-    int32_t *labels;  /* [n] */
-    uint8_t *pixels;  /* [n,c,h,w]; NULL: `fetch` has them */
-    DataFetch *fetch; /* for sources that do not fit into memory */
-    void *context;    /* the fetcher's own; not freed by data_free */
+    int64_t classes;             /* labels are 0 .. classes-1 */
+    int32_t *labels;             /* [n] */
+    uint8_t *pixels;             /* [n,c,h,w]; NULL: `fetch` has them */
+    DataFetch *fetch;            /* for sources that are not kept in memory */
+    void *context;               /* the fetcher's own */
+    void (*close)(DataSet *set); /* frees the context; or NULL */
 };
 
 /* What the model wants. */
