@@ -126,13 +126,13 @@ typedef enum StatementKind {
     STATEMENT_REQUIRE
 } StatementKind;
 
-typedef struct Target {
+typedef struct AssignTarget {
     Name name;
     Expr *shape; /* x: [16, 32, 32] = ...; or NULL */
-} Target;
+} AssignTarget;
 
 typedef struct Targets {
-    Target *item;
+    AssignTarget *item;
     size_t n, cap;
 } Targets;
 

@@ -416,6 +416,17 @@ static bool fill_arguments(LayerCall *c, const Signature *s, const Expr *e,
     return ok;
 }
 
+/* It would name nothing, and what it was meant for would go without. */
+static void useless_label(Elab *el, const Label *label, const Layer *layer)
+{
+    if (diag_error(el->diag, label->span,
+                   "%s has no weights that a label "
+                   "could name",
+                   layer->name))
+        diag_hint(el->diag, "put the label before the layer that has: "
+                            "x = relu(conv1: conv(x, 16, 3))");
+}
+
 static Datum call_layer(Elab *el, const Expr *e, const Label *label,
                         const Layer *layer)
 {
@@ -428,6 +439,8 @@ static Datum call_layer(Elab *el, const Expr *e, const Label *label,
     c.path = call_path(el, e, label, layer->owns ? layer->name : "");
     if (!c.path)
         return datum_error();
+    if (label && !layer->owns)
+        useless_label(el, label, layer);
     if (el->graph)
         el->graph->hint = label || layer->owns ? c.path : NULL;
     Datum d = layer->build(&c);

@@ -36,6 +36,10 @@ static const VerbSpec verb_table[] = {
      "run passes on the text of a graph"},
     {VERB_FMT, "fmt", "FILE.net",
      "print a model file in the one layout, comments kept"},
+    {VERB_LAYERS, "layers", "[--markdown]",
+     "list what a model file can call: layers and functions"},
+    {VERB_SETTINGS, "settings", "[--markdown]",
+     "list what a train section and --set can set"},
     {VERB_OPS, "ops", "[--markdown]", "list the operators"},
     {VERB_PASSES, "passes", "[--markdown]", "list the passes"},
 };
@@ -43,7 +47,8 @@ static const VerbSpec verb_table[] = {
 enum {
     BUILDS = VERB_COMPILE | VERB_DUMP,
     RUNS_PASSES = BUILDS | VERB_OPT,
-    ALL = RUNS_PASSES | VERB_FMT | VERB_OPS | VERB_PASSES
+    LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
+    ALL = RUNS_PASSES | VERB_FMT | LISTS
 };
 
 static const OptionSpec option_table[] = {
@@ -72,7 +77,7 @@ static const OptionSpec option_table[] = {
      "keep the generated sources (--save-temps=DIR; default: PROGRAM.temps)"},
     {"-v", NULL, RUNS_PASSES, OPTION_FLAG, FIELD(verbose),
      "say what is run and how long it takes"},
-    {"--markdown", NULL, VERB_OPS | VERB_PASSES, OPTION_FLAG, FIELD(markdown),
+    {"--markdown", NULL, LISTS, OPTION_FLAG, FIELD(markdown),
      "print the page of the manual"},
     {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), "print this"},
 };
@@ -201,7 +206,7 @@ static bool option_parse(CommandLine *c, int argc, char **argv, int *at,
 
 static bool word_parse(CommandLine *c, const char *word, FILE *messages)
 {
-    if (c->verb & (VERB_OPS | VERB_PASSES)) {
+    if (c->verb & LISTS) {
         fprintf(messages, "tgc: %s takes no file\n", verb_spec(c->verb)->name);
         return false;
     }
@@ -243,7 +248,7 @@ bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages)
                 ? !option_parse(c, argc, argv, &i, messages)
                 : !word_parse(c, argv[i], messages))
             return false;
-    if (c->help || c->input || c->verb & (VERB_OPS | VERB_PASSES))
+    if (c->help || c->input || c->verb & LISTS)
         return true;
     const VerbSpec *v = verb_spec(c->verb);
     fprintf(messages, "tgc: which file? tgc %s %s\n", v->name, v->arguments);
@@ -276,7 +281,7 @@ void command_line_help(FILE *out, int verb)
     fprintf(out, "tgc compiles a neural network's model file into a program "
                  "that trains it.\n\n");
     for (int i = 0; i < VERBS; i++)
-        fprintf(out, "  tgc %-7s %-24s %s\n", verb_table[i].name,
+        fprintf(out, "  tgc %-8s %-24s %s\n", verb_table[i].name,
                 verb_table[i].arguments, verb_table[i].doc);
     fprintf(out, "  tgc --version\n\nEach takes --help.\n");
 }

@@ -11,7 +11,9 @@ typedef enum Verb {
     VERB_OPT = 1 << 2,
     VERB_FMT = 1 << 3,
     VERB_OPS = 1 << 4,
-    VERB_PASSES = 1 << 5
+    VERB_PASSES = 1 << 5,
+    VERB_LAYERS = 1 << 6,
+    VERB_SETTINGS = 1 << 7
 } Verb;
 
 enum { WORDS_MOST = 256 };

@@ -21,8 +21,8 @@
 /* Bounds for hostile input; no real net comes near. */
 enum {
     MOST_STEPS = 300000, /* statements, iterations and calls */
-    MOST_NODES = 200000,  /* in one graph, before autodiff */
-    DEEPEST = 1000,       /* nested evaluations */
+    MOST_NODES = 200000, /* in one graph, before autodiff */
+    DEEPEST = 1000,      /* nested evaluations */
     MOST_FILES = 64,
     LONGEST_PATH = 200
 };

@@ -52,7 +52,7 @@ void elab_check_shape(Elab *el, const Expr *shape, Datum value)
 /* ---- assignment
  * -------------------------------------------------------------- */
 
-static void assign(Elab *el, const Target *target, Datum value)
+static void assign(Elab *el, const AssignTarget *target, Datum value)
 {
     if (target->shape)
         elab_check_shape(el, target->shape, value);

@@ -28,5 +28,9 @@ Module *frontend_compile_text(const char *text, size_t size, const char *path,
 bool frontend_print_ast(const char *path, const FrontendOptions *o, FILE *out);
 /* `tgc fmt`: the file in the one layout, comments kept. */
 bool frontend_format(const char *path, const FrontendOptions *o, FILE *out);
+/* What a model file can call, and what it can set: lists, or docs/layers.md and
+ * docs/settings.md. */
+void frontend_print_layers(bool markdown, FILE *out);
+void frontend_print_settings(bool markdown, FILE *out);
 
 #endif

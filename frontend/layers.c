@@ -55,29 +55,6 @@ Datum layer_default(const LayerParam *p, Arena *a)
     }
 }
 
-static void print_layer(const Layer *l, Arena *a, FILE *out)
-{
-    fprintf(out, "### `%s`\n\n%s.\n\n", layer_signature(l, a), l->doc);
-    for (const LayerParam *p = l->params; p->name; p++)
-        if (p->doc)
-            fprintf(out, "* `%s`: %s\n", p->name, p->doc);
-    fprintf(out, "\n");
-}
-
-void layers_markdown(FILE *out)
-{
-    Arena *a = arena_new();
-    fprintf(out,
-            "# Layers and functions\n\nMade by `tgc layers --markdown` out of "
-            "the table in `frontend/`.\nArguments with `=` may be left out; "
-            "`..` says that the layer finds a value\nitself. `x` is a tensor, "
-            "[channels, height, width] or [features]; the batch is\nimplied "
-            "everywhere.\n\n");
-    for (const Layer *const *l = layer_table; *l; l++)
-        print_layer(*l, a, out);
-    arena_free(a);
-}
-
 /* ---- arguments
  * ------------------------------------------------------------------ */
 

@@ -55,8 +55,6 @@ typedef struct Layer {
 
 extern const Layer *const layer_table[]; /* NULL-ended, in the manual's order */
 const Layer *layer_named(const char *name); /* NULL: none */
-/* docs/layers.md */
-void layers_markdown(FILE *out);
 
 /* "conv(x, channels, kernel, stride = 1)" */
 const char *layer_signature(const Layer *layer, Arena *a);

@@ -57,22 +57,43 @@ static char *read_file(const char *path, Arena *a, size_t *size)
     return ok ? text : NULL;
 }
 
-/* Text goes to -o or standard output; a failed write is a failure. */
-static FILE *output_open(const CommandLine *c)
+/* Where text goes: standard output, or -o.  A file is written beside and
+ * renamed when all is well, so that `tgc fmt m.net -o m.net` is safe; what is
+ * no regular file (/dev/null, a pipe) is written as it is. */
+typedef struct Output {
+    FILE *file;
+    const char *path;       /* NULL: standard output */
+    char beside[PATH_SIZE]; /* "": written in place */
+} Output;
+
+static bool output_open(Output *o, const char *path)
 {
-    FILE *f = c->output ? fopen(c->output, "w") : stdout;
-    if (!f)
-        fail_file("write", c->output);
-    return f;
+    struct stat info;
+    *o = (Output){.file = stdout, .path = path};
+    if (!path)
+        return true;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        snprintf(o->beside, sizeof o->beside, "%s.tgc-%d", path, getpid());
+    o->file = fopen(*o->beside ? o->beside : path, "w");
+    if (!o->file)
+        fail_file("write", path);
+    return o->file != NULL;
 }
 
-static int output_close(const CommandLine *c, FILE *f)
+/* `ok`: what was written is complete.  The command's exit status; a failed
+ * write is a failure. */
+static int output_close(Output *o, bool ok)
 {
-    bool ok = !fflush(f) && !ferror(f);
-    if (c->output && fclose(f))
-        ok = false;
-    return ok ? 0
-              : fail_file("write", c->output ? c->output : "standard output");
+    bool written = !fflush(o->file) && !ferror(o->file);
+    if (o->path && fclose(o->file))
+        written = false;
+    if (ok && written && *o->beside && rename(o->beside, o->path))
+        written = false;
+    if (!written)
+        fail_file("write", o->path ? o->path : "standard output");
+    if (*o->beside && (!ok || !written))
+        unlink(o->beside);
+    return !ok || !written;
 }
 
 /* libtgcrt.a and plan.h: beside the compiler in a build folder, or where
@@ -209,11 +230,11 @@ static bool optimize(Module *m, const CommandLine *c, const char *const *names)
 
 static int print_module(const CommandLine *c, const Module *m)
 {
-    FILE *out = output_open(c);
-    if (!out)
+    Output o;
+    if (!output_open(&o, c->output))
         return 1;
-    module_print(m, out);
-    return output_close(c, out);
+    module_print(m, o.file);
+    return output_close(&o, true);
 }
 
 static int run_opt(const CommandLine *c)
@@ -242,24 +263,24 @@ static int run_dump(const CommandLine *c)
 static int emit_ast(const CommandLine *c)
 {
     FrontendOptions o = frontend_options(c);
-    FILE *out = output_open(c);
-    if (!out)
+    Output out;
+    if (!output_open(&out, c->output))
         return 1;
-    bool ok = frontend_print_ast(c->input, &o, out);
-    return output_close(c, out) || !ok;
+    return output_close(&out, frontend_print_ast(c->input, &o, out.file));
 }
 
 static int emit_text(const CommandLine *c, const Module *m,
                      const CodegenOptions *o)
 {
     Error e = {{0}};
-    FILE *out = output_open(c);
-    if (!out)
+    Output out;
+    if (!output_open(&out, c->output))
         return 1;
-    bool ok = !strcmp(c->emit, "c") ? codegen_print_c(m, o, out, &e)
-                                    : codegen_print_plan(m, o, out, &e);
-    int code = output_close(c, out);
-    return ok ? code : fail(e.text);
+    bool ok = !strcmp(c->emit, "c") ? codegen_print_c(m, o, out.file, &e)
+                                    : codegen_print_plan(m, o, out.file, &e);
+    if (!ok)
+        fail(e.text);
+    return output_close(&out, ok);
 }
 
 static bool known_emit(const char *kind)
@@ -322,31 +343,45 @@ static int run_compile(const CommandLine *c)
 static int run_fmt(const CommandLine *c)
 {
     FrontendOptions o = frontend_options(c);
-    FILE *out = output_open(c);
-    if (!out)
+    Output out;
+    if (!output_open(&out, c->output))
         return 1;
-    bool ok = frontend_format(c->input, &o, out);
-    return output_close(c, out) || !ok;
+    return output_close(&out, frontend_format(c->input, &o, out.file));
 }
 
 static int run_ops(const CommandLine *c)
 {
+    Output out;
+    output_open(&out, NULL);
     if (c->markdown)
         ops_print_markdown(stdout);
     else
         for (size_t i = 0; i < op_count; i++)
             printf("%-28s %s\n", op_table[i]->name, op_table[i]->doc);
-    return output_close(c, stdout);
+    return output_close(&out, true);
 }
 
 static int run_passes(const CommandLine *c)
 {
+    Output out;
+    output_open(&out, NULL);
     if (c->markdown)
         passes_print_markdown(stdout);
     else
         for (const Pass *const *p = pass_table; *p; p++)
             printf("%-12s %s\n", (*p)->name, (*p)->doc);
-    return output_close(c, stdout);
+    return output_close(&out, true);
+}
+
+static int run_layers(const CommandLine *c)
+{
+    Output out;
+    output_open(&out, NULL);
+    if (c->verb == VERB_LAYERS)
+        frontend_print_layers(c->markdown, out.file);
+    else
+        frontend_print_settings(c->markdown, out.file);
+    return output_close(&out, true);
 }
 
 static int dispatch(const CommandLine *c)
@@ -360,6 +395,9 @@ static int dispatch(const CommandLine *c)
         return run_opt(c);
     case VERB_FMT:
         return run_fmt(c);
+    case VERB_LAYERS:
+    case VERB_SETTINGS:
+        return run_layers(c);
     case VERB_OPS:
         return run_ops(c);
     default:

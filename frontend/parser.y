@@ -81,7 +81,7 @@ static SettingNode *setting_new(Parser *p, Name key, SettingNode node);
     Arguments arguments;
     Statement *statement;
     Body body;
-    Target target;
+    AssignTarget target;
     Targets targets;
     Parameter parameter;
     Parameters parameters;
@@ -366,13 +366,13 @@ targets:
 
 /* x, or x: [16, 32, 32] */
 target:
-    NAME                    { $$ = (Target){NAME_OF($1, @1), NULL}; }
-  | NAME ':' list           { $$ = (Target){NAME_OF($1, @1), $3}; }
+    NAME                    { $$ = (AssignTarget){NAME_OF($1, @1), NULL}; }
+  | NAME ':' list           { $$ = (AssignTarget){NAME_OF($1, @1), $3}; }
   | label list {
         Name name;
         if (!label_name(p, &$label, &name))
             YYERROR;
-        $$ = (Target){name, $list};
+        $$ = (AssignTarget){name, $list};
     }
   ;
 
