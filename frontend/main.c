@@ -44,7 +44,7 @@ static char *read_file(const char *path, Arena *a, size_t *size)
     FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
     if (!f)
         return NULL;
-    size_t cap = 1 << 16;
+    size_t cap = 0;
     char *text = NULL;
     *size = 0;
     for (size_t got = 1; got && *size < FILE_MOST; *size += got) {

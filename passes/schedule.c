@@ -194,8 +194,14 @@ static void find_bytes(Schedule *s)
 
 /* ---- turns -------------------------------------------------------------- */
 
-/* Steps that need nothing but what is there from the start (packing weights, a
- * mask of random numbers) wait until right before their first user. */
+/* Is the value there from the start, and no batch of data? */
+static bool is_lasting(const Graph *g, Value v)
+{
+    return state_read(g, v) >= 0 || graph_type(g, v)->rank == 0;
+}
+
+/* Steps that need nothing but weights and scalars (packing them, a mask of
+ * random numbers) wait until right before their first user. */
 static uint32_t *find_keys(Schedule *s)
 {
     const Steps *steps = &s->steps;
@@ -205,8 +211,9 @@ static uint32_t *find_keys(Schedule *s)
         waits[k] = true;
         key[k] = k;
         for (uint32_t i = 0; i < steps->step[k].n_in; i++) {
-            uint32_t from = steps->of[steps->step[k].in[i].node];
-            waits[k] &= from == NO_STEP || waits[from];
+            Value v = steps->step[k].in[i];
+            uint32_t from = steps->of[v.node];
+            waits[k] &= from == NO_STEP ? is_lasting(s->g, v) : waits[from];
         }
     }
     for (uint32_t k = steps->n; k-- > 0;) {
