@@ -82,12 +82,14 @@ static bool goes_outside(const Accesses *a, uint32_t v, uint32_t w)
 /* What it costs to have this loop innermost. */
 static double inner_cost(const Nest *n, const Accesses *a, uint32_t v)
 {
-    double cost = n->var[v].extent < 8 ? 8 : 0;
+    double cost = n->var[v].extent < 8 ? 3 : 0;
     for (size_t i = 0; i < a->n; i++) {
-        int64_t step = llabs(a->access[i].at->coef[v]);
+        const Index *at = a->access[i].at;
+        int64_t step = llabs(at->coef[v]);
         double weight =
             (double)a->access[i].elements / (double)a->access[0].elements;
-        cost += weight * (step == 0 ? 0.2 : step == 1 ? 1 : 8);
+        bool derived = step == 0 && index_uses(n, at, v);
+        cost += weight * (derived ? 8 : step == 0 ? 0.2 : step == 1 ? 1 : 8);
     }
     return cost;
 }

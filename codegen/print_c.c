@@ -85,6 +85,24 @@ static void print_lead(Printer *p, uint32_t var, const char *number,
                    tiles(p->nest, var));
 }
 
+/* The part's own iterations of the loop that is cut into blocks. */
+static void print_block(Printer *p, int64_t extent)
+{
+    const Arrangement *run = &p->nest->run;
+    int64_t n = blocks(p->nest);
+    const char *number =
+        run->n_lead ? arena_printf(p->arena, "part %% %" PRId64, n) : "part";
+    print_line(p, "const int64_t first = %s * %" PRId64 ";", number,
+               run->block);
+    if (extent % run->block)
+        print_line(p,
+                   "const int64_t end = first + %" PRId64 " < %" PRId64
+                   " ? first + %" PRId64 " : %" PRId64 ";",
+                   run->block, extent, run->block, extent);
+    else
+        print_line(p, "const int64_t end = first + %" PRId64 ";", run->block);
+}
+
 /* From the number of the part: the values of the leading loops, and which
  * iterations of the next one are its own. */
 static void print_part(Printer *p)
@@ -101,21 +119,10 @@ static void print_part(Printer *p)
         print_lead(p, run->row[i], number, i == 0);
         below *= tiles(n, run->row[i]);
     }
-    if (run->n_lead == 0 && blocks(n) == 1) {
+    if (run->n_lead == 0 && blocks(n) == 1)
         print_line(p, "(void)part;");
-    } else if (blocks(n) > 1) {
-        print_line(p,
-                   "const int64_t first = part %% %" PRId64 " * %" PRId64 ";",
-                   blocks(n), run->block);
-        if (extent % run->block)
-            print_line(p,
-                       "const int64_t end = first + %" PRId64 " < %" PRId64
-                       " ? first + %" PRId64 " : %" PRId64 ";",
-                       run->block, extent, run->block, extent);
-        else
-            print_line(p, "const int64_t end = first + %" PRId64 ";",
-                       run->block);
-    }
+    else if (blocks(n) > 1)
+        print_block(p, extent);
 }
 
 /* A tile of kept lanes: its first lane, and how many there are. */

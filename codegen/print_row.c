@@ -20,6 +20,7 @@
 
 enum {
     POSITIONS = 4,      /* of the reduced loop for one turn of kept lanes */
+    WINDOW_MOST = 9,    /* positions that need no loop at all: 3 x 3 */
     REDUCED_LANES = 32, /* accumulators of a reduction along neighbours */
     BLOCK_TURNS = 64    /* added up before they go to the accumulator */
 };
@@ -31,6 +32,8 @@ typedef struct Pass {
     const Store **store;
     size_t n_stores, cap_stores;
     bool reduced_lanes;
+    int positions; /* at once: those of a turn, or all of a small window */
+    bool window;
     int64_t lanes; /* accumulators of each reduction; 1: a scalar */
 } Pass;
 
@@ -42,6 +45,24 @@ typedef struct Accumulator {
 } Accumulator;
 
 /* ---- what a level consists of ------------------------------------------- */
+
+/* How the reduced loops run. */
+static void choose_form(const Printer *p, Pass *s)
+{
+    const Arrangement *run = &p->nest->run;
+    int64_t all = 1, last = 1;
+    for (uint32_t i = 0; i < run->n_reduced; i++)
+        all *= last = p->nest->var[run->reduced[i]].extent;
+    s->positions = POSITIONS;
+    if (run->lane && all > 1 && all <= WINDOW_MOST) {
+        s->window = true;
+        s->positions = (int)all;
+    }
+    if (!run->lane && s->n_reductions && last >= REDUCED_LANES) {
+        s->reduced_lanes = true;
+        s->lanes = REDUCED_LANES;
+    }
+}
 
 static Pass pass_of_level(Printer *p, uint32_t level, bool row)
 {
@@ -57,12 +78,7 @@ static Pass pass_of_level(Printer *p, uint32_t level, bool row)
         if (n->store[i].row == row && n->expr[n->store[i].expr].level == level)
             ARENA_PUSH(p->arena, s.store, s.n_stores, s.cap_stores,
                        &n->store[i]);
-    const Arrangement *run = &n->run;
-    if (!run->lane && run->n_reduced && s.n_reductions &&
-        n->var[run->reduced[run->n_reduced - 1]].extent >= REDUCED_LANES) {
-        s.reduced_lanes = true;
-        s.lanes = REDUCED_LANES;
-    }
+    choose_form(p, &s);
     return s;
 }
 
@@ -219,32 +235,48 @@ static void declare_elements(Printer *p, const Pass *s)
     for (size_t i = 0; i < s->n_reductions; i++) {
         uint32_t r = s->reduction[i];
         char *names = arena_printf(p->arena, "e%u_0", r);
-        for (int u = 1; u < POSITIONS; u++)
+        for (int u = 1; u < s->positions; u++)
             names = arena_printf(p->arena, "%s, e%u_%d", names, r, u);
         print_line(p, "%s %s;", reduction_type(p, r), names);
     }
 }
 
 /* Elements of several positions, as a tree, then into the accumulator. */
-static void combine_elements(Printer *p, uint32_t r, Accumulator to)
+static void combine_elements(Printer *p, const Pass *s, uint32_t r,
+                             Accumulator to)
 {
-    for (int step = 1; step < POSITIONS; step *= 2)
-        for (int u = 0; u + step < POSITIONS; u += 2 * step)
+    for (int step = 1; step < s->positions; step *= 2)
+        for (int u = 0; u + step < s->positions; u += 2 * step)
             print_combine(p, r, arena_printf(p->arena, "e%u_%d", r, u),
                           arena_printf(p->arena, "e%u_%d", r, u + step));
     print_combine(p, r, accumulator(p, to, r),
                   arena_printf(p->arena, "e%u_0", r));
 }
 
-static void print_positions(Printer *p, const Pass *s, uint32_t var,
-                            Accumulator to)
+/* The reduced loops' variables at position u. */
+static void print_place(Printer *p, const Pass *s, int u)
 {
-    declare_elements(p, s);
-    for (int u = 0; u < POSITIONS; u++) {
-        print_open(p, "{");
+    const Arrangement *run = &p->nest->run;
+    uint32_t i = run->n_reduced;
+    if (!s->window) {
         print_line(p,
                    u ? "const int64_t i%u = j + %d;" : "const int64_t i%u = j;",
-                   var, u);
+                   run->reduced[i - 1], u);
+        return;
+    }
+    while (i-- > 0) {
+        int extent = (int)p->nest->var[run->reduced[i]].extent;
+        print_line(p, "const int64_t i%u = %d;", run->reduced[i], u % extent);
+        u /= extent;
+    }
+}
+
+static void print_positions(Printer *p, const Pass *s, Accumulator to)
+{
+    declare_elements(p, s);
+    for (int u = 0; u < s->positions; u++) {
+        print_open(p, "{");
+        print_place(p, s, u);
         body_print(p, s->of, s->n_reductions, s->store, s->n_stores);
         for (size_t i = 0; i < s->n_reductions; i++)
             print_line(p, "e%u_%d = %s;", s->reduction[i], u,
@@ -253,7 +285,7 @@ static void print_positions(Printer *p, const Pass *s, uint32_t var,
         print_close(p);
     }
     for (size_t i = 0; i < s->n_reductions; i++)
-        combine_elements(p, s->reduction[i], to);
+        combine_elements(p, s, s->reduction[i], to);
 }
 
 static void print_turn(Printer *p, const Pass *s, uint32_t var, char to)
@@ -267,7 +299,7 @@ static void print_turn(Printer *p, const Pass *s, uint32_t var, char to)
         return;
     }
     bool lanes = open_lanes(p);
-    print_positions(p, s, var, (Accumulator){to, p->lane});
+    print_positions(p, s, (Accumulator){to, p->lane});
     if (lanes)
         print_close(p);
 }
@@ -340,10 +372,21 @@ static void print_innermost(Printer *p, const Pass *s)
         print_rest(p, s, var, whole, to);
 }
 
+static void print_window(Printer *p, const Pass *s)
+{
+    open_lanes(p);
+    print_positions(p, s, (Accumulator){'a', p->lane});
+    print_close(p);
+}
+
 static void print_reducing_pass(Printer *p, const Pass *s)
 {
     const Arrangement *run = &p->nest->run;
     declare_accumulators(p, s, s->reduced_lanes ? 'v' : 'a');
+    if (s->window) {
+        print_window(p, s);
+        return;
+    }
     for (uint32_t i = 0; i + 1 < run->n_reduced; i++)
         print_loop(p, run->reduced[i]);
     print_innermost(p, s);
