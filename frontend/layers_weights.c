@@ -40,7 +40,7 @@ static Value add_bias(LayerCall *c, Value y, double fan_in)
     if (!layer_bool(c, "bias") || !y.node)
         return y;
     Type like = *layer_type(c, y);
-    Type type = type_make(DT_F32, 1, &like.dim[1]);
+    Type type = type_make(like.dtype, 1, &like.dim[1]);
     double bound = 1 / sqrt(fan_in);
     Value b = layer_state(c, "bias", &type, STATE_PARAM,
                           (Start){INIT_UNIFORM, -bound, bound});
@@ -99,7 +99,7 @@ static Datum build_conv(LayerCall *c)
     if (!check_conv(c, &in, &g))
         return datum_error();
     int64_t channels = layer_int(c, "channels");
-    Type type = type_make(DT_F32, 4,
+    Type type = type_make(in.dtype, 4,
                           (const int64_t[]){channels, in.dim[1] / g.groups,
                                             g.kernel[0], g.kernel[1]});
     double window = (double)g.kernel[0] * (double)g.kernel[1];
@@ -155,7 +155,7 @@ static Datum build_dense(LayerCall *c)
                           "mean(x, over = [height, width]) makes that",
                           shape_text(&in, c->el->arena));
     int64_t units = layer_int(c, "units");
-    Type type = type_make(DT_F32, 2, (const int64_t[]){units, in.dim[1]});
+    Type type = type_make(in.dtype, 2, (const int64_t[]){units, in.dim[1]});
     double fan_in = (double)in.dim[1];
     Value w = layer_state(c, "weight", &type, STATE_PARAM,
                           weight_start(c, fan_in, (double)units));
@@ -223,7 +223,7 @@ static Datum build_batch_norm(LayerCall *c)
 {
     Value x = layer_tensor(c, "x");
     Type in = *layer_type(c, x);
-    Type type = type_make(DT_F32, 1, &in.dim[1]);
+    Type type = type_make(in.dtype, 1, &in.dim[1]);
     const Start one = {INIT_CONST, 1, 0}, zero = {INIT_CONST, 0, 0};
     Value v[] = {
         x,

@@ -137,8 +137,10 @@ static void add_loss(Elab *el, Value scores, Value label)
         output(el, "correct", sum(el, only_real(el, real, correct)));
         return;
     }
-    Value share = constant(el, type_scalar(DT_F32), 1 / (double)el->batch);
-    output(el, "loss", node2(el, &op_mul, sum(el, each), share));
+    Value total = sum(el, each);
+    Value share = constant(el, type_scalar(graph_type(el->graph, total)->dtype),
+                           1 / (double)el->batch);
+    output(el, "loss", node2(el, &op_mul, total, share));
     output(el, "correct", sum(el, correct));
 }
 
@@ -175,6 +177,17 @@ static bool input_type(Elab *el, Type *t)
     return ok;
 }
 
+/* Images come as f32; whatever the net makes of them takes the type of its
+ * first value, weights included. */
+static Value to_precision(Elab *el, Value image)
+{
+    const char *name = settings_text(&el->module->settings, "precision");
+    Attr dtype = attr_dtype("dtype", dtype_named(name));
+    if (graph_type(el->graph, image)->dtype == dtype_named(name))
+        return image;
+    return node1(el, &op_cast, image, &dtype, 1);
+}
+
 static void build_graph(Elab *el, const char *name, bool training,
                         int64_t batch)
 {
@@ -192,7 +205,7 @@ static void build_graph(Elab *el, const char *name, bool training,
         Type scalar = type_scalar(DT_F32);
         if (training)
             input(el, "lr", &scalar);
-        Datum scores = elab_run_net(el, x);
+        Datum scores = elab_run_net(el, to_precision(el, x));
         if (!el->diag->errors && check_scores(el, scores)) {
             note_classes(el, scores.tensor);
             add_loss(el, scores.tensor, y);

@@ -63,8 +63,9 @@ const SettingSpec setting_table[] = {
      .doc = "Passes over the training images."},
     {"tail", SET_WORD, "drop", .words = "drop keep",
      .doc = "What happens to the last partial batch of an epoch in training; evaluation always counts every image."},
-    {"precision", SET_WORD, "f32", .words = "f32",
-     .doc = "Element type of activations and gradients."},
+    {"precision", SET_WORD, "f32", .words = "f32 f64",
+     .doc = "Element type of weights, activations and gradients; f64 is slow "
+            "and tells rounding from a mistake."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
      .doc = "Seed of everything random: initial weights, order, augmentation."},
     {"threads", SET_INT, "0", .low = 0, .high = 4096, .run_time = true,
