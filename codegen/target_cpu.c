@@ -6,6 +6,7 @@
 #include "build.h"
 #include "codegen.h"
 #include "libcall.h"
+#include "scratch.h"
 #include <string.h>
 
 enum {
@@ -296,6 +297,7 @@ static const Target cpu = {
     .layout = cpu_layout,
     .lower = cpu_lower,
     .splits = cpu_splits,
+    .scratch = cpu_scratch,
 };
 
 const Target *target_named(const char *name)

@@ -32,6 +32,8 @@ static const VerbSpec verb_table[] = {
      "compile a model to a program that trains it"},
     {VERB_DUMP, "dump", "FILE.net [--after PASS]",
      "print the graphs as text that reads back"},
+    {VERB_MEMORY, "memory", "FILE.net [-o PICTURE.svg]",
+     "say what a step keeps in memory, and draw it"},
     {VERB_OPT, "opt", "FILE.ir --passes=A,B",
      "run passes on the text of a graph"},
     {VERB_FMT, "fmt", "FILE.net",
@@ -45,7 +47,7 @@ static const VerbSpec verb_table[] = {
 };
 
 enum {
-    BUILDS = VERB_COMPILE | VERB_DUMP,
+    BUILDS = VERB_COMPILE | VERB_DUMP | VERB_MEMORY,
     RUNS_PASSES = BUILDS | VERB_OPT,
     LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
     ALL = RUNS_PASSES | VERB_FMT | LISTS
@@ -53,7 +55,7 @@ enum {
 
 static const OptionSpec option_table[] = {
     {"-o", "FILE", RUNS_PASSES | VERB_FMT, OPTION_TEXT, FIELD(output),
-     "write to this file (compile: the program)"},
+     "write to this file (compile: the program; memory: the picture)"},
     {"-D", "NAME=VALUE", BUILDS, OPTION_WORDS, FIELD(define),
      "give a parameter of the model a value: -D depth=56"},
     {"--set", "KEY=VALUE", BUILDS, OPTION_WORDS, FIELD(set),

@@ -13,7 +13,8 @@ typedef enum Verb {
     VERB_OPS = 1 << 4,
     VERB_PASSES = 1 << 5,
     VERB_LAYERS = 1 << 6,
-    VERB_SETTINGS = 1 << 7
+    VERB_SETTINGS = 1 << 7,
+    VERB_MEMORY = 1 << 8
 } Verb;
 
 enum { WORDS_MOST = 256 };

@@ -5,6 +5,7 @@
 #include "codegen.h"
 #include "command_line.h"
 #include "frontend.h"
+#include "memory_report.h"
 #include "nearest.h"
 #include "op.h"
 #include "opdoc.h"
@@ -340,6 +341,33 @@ static int run_compile(const CommandLine *c)
     return code;
 }
 
+static int report_memory(const CommandLine *c, const Module *m)
+{
+    Arena *a = arena_new();
+    const Graph *train = module_graph(m, "train");
+    MemoryLive live = memory_live(train ? train : m->graph[0], a);
+    const Target *t = target_named(c->target);
+    int code = 0;
+    memory_print_table(&live, t->scratch(t, m), stdout);
+    Output picture;
+    if (c->output && (code = !output_open(&picture, c->output)) == 0) {
+        memory_print_picture(&live, picture.file);
+        code = output_close(&picture, true);
+    }
+    arena_free(a);
+    return code;
+}
+
+static int run_memory(const CommandLine *c)
+{
+    Module *m = load(c);
+    if (!m)
+        return 1;
+    int code = optimize(m, c, pass_pipeline) ? report_memory(c, m) : 1;
+    module_free(m);
+    return code;
+}
+
 static int run_fmt(const CommandLine *c)
 {
     FrontendOptions o = frontend_options(c);
@@ -391,6 +419,8 @@ static int dispatch(const CommandLine *c)
         return run_compile(c);
     case VERB_DUMP:
         return run_dump(c);
+    case VERB_MEMORY:
+        return run_memory(c);
     case VERB_OPT:
         return run_opt(c);
     case VERB_FMT:

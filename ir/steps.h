@@ -94,4 +94,12 @@ static inline uint32_t input_slots(const Type *t)
     return t->rank ? INPUT_SLOTS : 1;
 }
 
+/* Bytes that the buffer takes in the arena: all slots of an input, aligned. */
+static inline int64_t buffer_room(const Graph *g, const Buffer *b)
+{
+    int64_t room = (b->bytes + 63) / 64 * 64;
+    return b->kind == BUF_INPUT ? room * input_slots(graph_type(g, b->value))
+                                : room;
+}
+
 #endif

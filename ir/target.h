@@ -31,6 +31,10 @@ struct Target {
     int (*splits)(const Target *t, const Type *operand, const int64_t *axes,
                   int n_axes);
 
+    /* Most bytes that a library call of the module wants for itself; each
+     * thread has as many, besides the arena. */
+    int64_t (*scratch)(const Target *t, const Module *m);
+
     void *self; /* the target's own */
 };
 

@@ -18,10 +18,7 @@ int64_t memory_align(int64_t bytes)
 
 int64_t memory_room(const Graph *g, const Buffer *b)
 {
-    int64_t slots = 1;
-    if (b->kind == BUF_INPUT)
-        slots = input_slots(graph_type(g, b->value));
-    return slots * memory_align(b->bytes);
+    return buffer_room(g, b);
 }
 
 /* ---- orders ------------------------------------------------------------- */
