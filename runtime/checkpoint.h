@@ -14,6 +14,7 @@
 #include "config.h"
 #include "executor.h"
 #include "safetensors.h"
+#include "weights.h"
 
 /* Where a training run is. */
 typedef struct Progress {
@@ -49,8 +50,8 @@ bool checkpoint_save(CheckpointWriter *w, const Progress *p, const char *name,
 
 /* Settings as the checkpoint's run had them, but for those given in this one;
  * compiled-in ones must agree.  Text is kept by reference to `f`. */
-bool checkpoint_settings(const TensorFile *f, Config *c, Status *s);
-bool checkpoint_progress(const TensorFile *f, const Plan *plan, Progress *p,
+bool checkpoint_settings(const WeightFile *f, Config *c, Status *s);
+bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
                          Status *s);
 
 typedef enum CheckpointUse {
@@ -60,7 +61,7 @@ typedef enum CheckpointUse {
 
 /* All or nothing: names, shapes and types are checked first, and what does not
  * fit is listed. */
-bool checkpoint_load(const TensorFile *f, CheckpointUse use, Executor *e,
+bool checkpoint_load(const WeightFile *f, CheckpointUse use, Executor *e,
                      Status *s);
 
 #endif

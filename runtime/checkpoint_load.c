@@ -1,9 +1,9 @@
 /* checkpoint_load.c: reading checkpoints and weights of others; see
  * checkpoint.h.
  *
- * A file from PyTorch has the parameters and buffers under the same names,
- * perhaps all behind "module." (data parallel training leaves that), and
- * counters of batches that tgc has no use for.
+ * A file from PyTorch has the parameters and buffers under the same names, and
+ * counters of batches that tgc has no use for.  Weights may have any floating
+ * type; a run is resumed from exactly what it saved.
  */
 #include "checkpoint.h"
 #include "checkpoint_keys.h"
@@ -17,34 +17,34 @@
 
 /* ---- settings and progress ----------------------------------------------- */
 
-static bool is_checkpoint(const TensorFile *f, const Plan *plan, Status *s)
+static bool is_checkpoint(const WeightFile *f, const Plan *plan, Status *s)
 {
-    const char *format = tensors_metadata(f, KEY_FORMAT);
-    const char *model = tensors_metadata(f, KEY_MODEL);
+    const char *format = weights_metadata(f, KEY_FORMAT);
+    const char *model = weights_metadata(f, KEY_MODEL);
     if (!format || !model)
         return status_fail(s,
                            "%s holds weights only, no state of a training "
                            "run (start from them with --init)",
-                           tensors_path(f));
+                           weights_path(f));
     if (strcmp(format, FORMAT_TEXT))
         return status_fail(s,
                            "%s is a checkpoint of another version of tgc: "
                            "\"%s\" (its weights can be used with --init)",
-                           tensors_path(f), format);
+                           weights_path(f), format);
     if (strcmp(model, plan->model))
         return status_fail(s,
                            "%s is a checkpoint of %s, this program trains %s "
                            "(where the layers are the same, start from its "
                            "weights with --init)",
-                           tensors_path(f), model, plan->model);
+                           weights_path(f), model, plan->model);
     return true;
 }
 
-static bool setting_agrees(const TensorFile *f, ConfigItem *item, Status *s)
+static bool setting_agrees(const WeightFile *f, ConfigItem *item, Status *s)
 {
     char key[256];
     snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
-    const char *text = tensors_metadata(f, key);
+    const char *text = weights_metadata(f, key);
     if (!text || (item->text && !strcmp(text, item->text)) ||
         !strcmp(item->key, "threads"))
         return true;
@@ -54,13 +54,13 @@ static bool setting_agrees(const TensorFile *f, ConfigItem *item, Status *s)
         return status_fail(s,
                            "%s was made with %s = %s, this run has %s (start "
                            "a new run from its weights with --init)",
-                           tensors_path(f), item->key, text,
+                           weights_path(f), item->key, text,
                            item->text ? item->text : "none");
     item->text = text;
     return true;
 }
 
-bool checkpoint_settings(const TensorFile *f, Config *c, Status *s)
+bool checkpoint_settings(const WeightFile *f, Config *c, Status *s)
 {
     for (uint32_t i = 0; i < c->n; i++)
         if (!setting_agrees(f, &c->item[i], s))
@@ -68,20 +68,20 @@ bool checkpoint_settings(const TensorFile *f, Config *c, Status *s)
     return true;
 }
 
-bool checkpoint_progress(const TensorFile *f, const Plan *plan, Progress *p,
+bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
                          Status *s)
 {
     if (!is_checkpoint(f, plan, s))
         return false;
     for (int i = 0; i < PROGRESS_KEYS; i++) {
-        const char *text = tensors_metadata(f, progress_keys[i].key);
+        const char *text = weights_metadata(f, progress_keys[i].key);
         if (!text || !number_int(text, progress_field(p, i)) ||
             *progress_field(p, i) < progress_keys[i].low)
             return status_fail(s,
                                "%s is damaged: %s is missing or no number "
                                "that fits (its weights can be used with "
                                "--init)",
-                               tensors_path(f), progress_keys[i].key);
+                               weights_path(f), progress_keys[i].key);
     }
     return true;
 }
@@ -121,15 +121,12 @@ static const char *trouble_is(const Trouble *t)
 }
 
 typedef struct Matching {
-    const TensorFile *file;
+    const WeightFile *file;
     CheckpointUse use;
     const Plan *plan;
-    bool module;           /* names begin with "module." */
-    const Tensor **tensor; /* of each state; NULL: not loaded */
+    const Weight **tensor; /* of each state; NULL: not loaded */
     Trouble missing, extra, shape;
 } Matching;
-
-#define MODULE "module."
 
 static bool name_ignored(const char *name)
 {
@@ -138,29 +135,7 @@ static bool name_ignored(const char *name)
     return n > m && !strcmp(name + n - m, suffix) && name[n - m - 1] == '.';
 }
 
-static bool all_in_module(const TensorFile *f)
-{
-    for (uint32_t i = 0; i < tensors_count(f); i++)
-        if (strncmp(tensors_at(f, i)->name, MODULE, strlen(MODULE)))
-            return false;
-    return tensors_count(f) > 0;
-}
-
-static const char *name_here(const Matching *m, const Tensor *t)
-{
-    return t->name + (m->module ? strlen(MODULE) : 0);
-}
-
-static const Tensor *tensor_of(const Matching *m, const char *state)
-{
-    char name[512];
-    if (!m->module)
-        return tensors_find(m->file, state);
-    snprintf(name, sizeof name, MODULE "%s", state);
-    return tensors_find(m->file, name);
-}
-
-static bool shape_equal(const Tensor *t, const PlanType *type)
+static bool shape_equal(const Weight *t, const PlanType *type)
 {
     if (t->rank != type->rank)
         return false;
@@ -170,12 +145,19 @@ static bool shape_equal(const Tensor *t, const PlanType *type)
     return true;
 }
 
-static void match_shape(Matching *m, const PlanState *state, const Tensor *t)
+static bool type_fits(const Matching *m, uint8_t from, uint8_t to)
+{
+    return from == to ||
+           (m->use == CHECKPOINT_WEIGHTS && weights_converts(from, to));
+}
+
+static void match_shape(Matching *m, const PlanState *state, const Weight *t)
 {
     PlanType given = {.rank = t->rank};
     char have[128], want[128];
     memcpy(given.dim, t->dim, sizeof given.dim);
-    if (shape_equal(t, &state->type) && t->dtype == state->type.dtype)
+    if (shape_equal(t, &state->type) &&
+        type_fits(m, t->dtype, state->type.dtype))
         return;
     trouble_add(&m->shape, "%s is %s%s there and %s%s here", state->name,
                 dtype_name(t->dtype),
@@ -188,8 +170,8 @@ static void match_missing(Matching *m, const char *state)
 {
     Suggestion near = suggest_for(state);
     for (uint32_t i = 0;
-         m->missing.n < TROUBLES_SHOWN && i < tensors_count(m->file); i++) {
-        const char *name = name_here(m, tensors_at(m->file, i));
+         m->missing.n < TROUBLES_SHOWN && i < weights_count(m->file); i++) {
+        const char *name = weights_at(m->file, i)->name;
         bool known = false;
         for (uint32_t k = 0; !known && k < m->plan->n_states; k++)
             known = !strcmp(m->plan->states[k].name, name);
@@ -207,7 +189,7 @@ static void match_states(Matching *m)
 {
     for (uint32_t i = 0; i < m->plan->n_states; i++) {
         const PlanState *state = &m->plan->states[i];
-        const Tensor *t = tensor_of(m, state->name);
+        const Weight *t = weights_find(m->file, state->name);
         bool wanted = m->use == CHECKPOINT_RESUME || state->role != PLAN_SLOT;
         if (!t && wanted)
             match_missing(m, state->name);
@@ -252,8 +234,8 @@ static bool match_extras(Matching *m, Status *s)
     for (uint32_t i = 0; i < n; i++)
         name[i] = m->plan->states[i].name;
     qsort(name, n, sizeof *name, by_text);
-    for (uint32_t i = 0; i < tensors_count(m->file); i++) {
-        const char *own = name_here(m, tensors_at(m->file, i));
+    for (uint32_t i = 0; i < weights_count(m->file); i++) {
+        const char *own = weights_at(m->file, i)->name;
         if (extra_matters(m, name, n, own))
             trouble_add(&m->extra, "%s", own);
     }
@@ -276,23 +258,23 @@ static bool match_report(const Matching *m, Status *s)
     if (c->n)
         snprintf(shape, sizeof shape, "; %d %s of another shape or type: %s",
                  c->n, trouble_is(c), c->text);
-    return status_fail(s, "%s does not fit %s%s%s%s", tensors_path(m->file),
+    return status_fail(s, "%s does not fit %s%s%s%s", weights_path(m->file),
                        m->plan->model, missing, shape, extra);
 }
 
 /* ---- loading ------------------------------------------------------------- */
 
-static bool load_tensor(const TensorFile *f, const Tensor *t, Executor *e,
+static bool load_tensor(const WeightFile *f, const Weight *t, Executor *e,
                         uint32_t state, Status *s)
 {
     const PlanType *type = &executor_plan(e)->states[state].type;
     void *to = executor_state(e, state);
     if (type_plain(type))
-        return tensors_read(f, t, to, s);
+        return weights_read(f, t, type->dtype, to, s);
     void *plain = malloc((size_t)type_bytes(type) + 1);
     if (!plain)
         return status_fail(s, "no memory to load %s", t->name);
-    bool done = tensors_read(f, t, plain, s);
+    bool done = weights_read(f, t, type->dtype, plain, s);
     if (done)
         type_scatter(type, plain, to);
     free(plain);
@@ -310,11 +292,10 @@ static bool match_load(Matching *m, Executor *e, Status *s)
     return true;
 }
 
-bool checkpoint_load(const TensorFile *f, CheckpointUse use, Executor *e,
+bool checkpoint_load(const WeightFile *f, CheckpointUse use, Executor *e,
                      Status *s)
 {
     Matching m = {.file = f, .use = use, .plan = executor_plan(e)};
-    m.module = all_in_module(f);
     m.tensor = calloc(m.plan->n_states + 1, sizeof *m.tensor);
     if (!m.tensor)
         return status_fail(s, "no memory");

@@ -49,9 +49,9 @@ bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
 
 static bool eval_load(const Session *x, Status *s)
 {
-    TensorFile *f = tensors_open(x->options->weights, s);
+    WeightFile *f = weights_open(x->options->weights, s);
     bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, x->executor, s);
-    tensors_close(f);
+    weights_close(f);
     return done;
 }
 

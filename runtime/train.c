@@ -32,7 +32,7 @@ typedef struct Train {
     Session session;
     Signals *signals;
     Schedule schedule;
-    TensorFile *resumed; /* settings refer to its text */
+    WeightFile *resumed; /* settings refer to its text */
     Loader *images, *test;
     CheckpointWriter *writer; /* NULL: nothing is saved */
     Log log;
@@ -260,7 +260,7 @@ static bool open_resumed(Train *t, Status *s)
                               "checkpoint has its weights in it");
     t->progress = (Progress){.best_correct = -1, .best_epoch = -1};
     if (o->resume) {
-        t->resumed = tensors_open(o->resume, s);
+        t->resumed = weights_open(o->resume, s);
         if (!t->resumed ||
             !checkpoint_progress(t->resumed, t->session.plan, &t->progress,
                                  s) ||
@@ -281,9 +281,9 @@ static bool open_weights(Train *t, Status *s)
         return checkpoint_load(t->resumed, CHECKPOINT_RESUME, e, s);
     if (!init)
         return true;
-    TensorFile *f = tensors_open(init, s);
+    WeightFile *f = weights_open(init, s);
     bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, e, s);
-    tensors_close(f);
+    weights_close(f);
     return done;
 }
 
@@ -322,11 +322,11 @@ static bool open_batches(Train *t, Status *s)
                            "%s was made with %lld training images, these data "
                            "have %lld (is it another data set? its weights "
                            "can be used with --init)",
-                           tensors_path(t->resumed),
+                           weights_path(t->resumed),
                            (long long)t->progress.samples, (long long)samples);
     if (t->progress.batch > t->batches)
         return status_fail(s, "%s is damaged: batch %lld of %lld",
-                           tensors_path(t->resumed),
+                           weights_path(t->resumed),
                            (long long)t->progress.batch, (long long)t->batches);
     t->progress.samples = samples;
     return t->batches == t->full || open_tail(t, samples % batch, s);
@@ -431,7 +431,7 @@ static bool train_close(Train *t, Status *s)
     checkpoint_writer_close(t->writer);
     signals_close(t->signals);
     session_close(&t->session);
-    tensors_close(t->resumed);
+    weights_close(t->resumed);
     return log_close(&t->log, s);
 }
 
