@@ -16,7 +16,7 @@ enum {
     PICKLE_STACK = 1 << 20,  /* values */
     PICKLE_MEMO = 1 << 22,
     PICKLE_NAME_MOST = 200, /* bytes of a module or name */
-    PICKLE_BUFFER = 1 << 16
+    PICKLE_BUFFER = 1 << 14
 };
 
 typedef enum NameUse {

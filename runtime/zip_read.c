@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { PIECE = 1 << 16 };
+enum { PIECE = 1 << 14 };
 
 typedef struct Stream {
     const ZipFile *z;

@@ -34,7 +34,7 @@ void bytes_add(Bytes *b, const void *data, size_t n)
 void bytes_number(Bytes *b, uint64_t v, int bytes)
 {
     for (int i = 0; i < bytes; i++) {
-        unsigned char c = (unsigned char)(v >> (8 * i));
+        unsigned char c = i < 8 ? (unsigned char)(v >> (8 * i)) : 0;
         bytes_add(b, &c, 1);
     }
 }

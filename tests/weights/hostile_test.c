@@ -137,7 +137,7 @@ static void test_zip_entries(void **state)
         {"method 12", "packed by bzip2", {ARRAY("a"), .method = 12}},
         {"cannot be unpacked",
          "not deflated at all",
-         {ARRAY("a"), .method = 8}},
+         {.name = "a.npy", .data = "\xff\xff\xff", .size = 3, .method = 8}},
         {"encrypted", "password", {ARRAY("a"), .flags = 1}},
         {"another name inside",
          "two names",

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Writes golden/: files of weights from PyTorch and NumPy, and beside each one
-what dump.c must print of it, according to them.
+what dump.c must print of it, according to them. And small ones for the fuzzer
+to start from, tests/fuzz/corpus_weights/.
 
     python3 tests/weights/make_golden.py
 
@@ -87,8 +88,22 @@ def make_numpy():
     write("versions.npz", lines(kind, some))
 
 
+def make_seeds():
+    folder = os.path.join(FOLDER, "..", "..", "fuzz", "corpus_weights")
+    os.makedirs(folder, exist_ok=True)
+    one = {"a": torch.arange(4.0).reshape(2, 2).t()}
+    for zipped, name in ((True, "small.pt"), (False, "small.th")):
+        torch.save(one, os.path.join(folder, name),
+                   _use_new_zipfile_serialization=zipped)
+    np.savez(os.path.join(folder, "small.npz"), a=np.ones(2, "<f4"))
+    header = b'{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}'
+    with open(os.path.join(folder, "small.safetensors"), "wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header + b"\0<\0@")
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
+    make_seeds()
     make_torch()
     make_numpy()
 
