@@ -253,7 +253,8 @@ static void say_time(const Build *b, const char *what, double since)
         fprintf(stderr, "tgc: %s: %.2f s\n", what, seconds() - since);
 }
 
-/* The compiler's first words: they name the kernel. */
+/* The compiler's first words: they name the kernel.  Where it complains about
+ * a source, that stays to be looked at. */
 static void add_log(Build *b, const Command *c)
 {
     char text[600] = "";
@@ -262,11 +263,14 @@ static void add_log(Build *b, const Command *c)
     if (f)
         fclose(f);
     text[n] = 0;
-    b->keep |= n > 0;
     Error why = *b->error;
     if (n)
-        error_set(b->error, "%.120s; the sources are in %.100s\n%.250s",
-                  why.text, b->folder, text);
+        error_set(b->error, "%.120s\n%.300s", why.text, text);
+    if (!strstr(text, ".c:") || b->keep)
+        return;
+    b->keep = true;
+    error_set(b->error, "%.120s; the sources are in %.100s\n%.250s", why.text,
+              b->folder, text);
 }
 
 static bool run(Build *b, const Command *command, int n)
