@@ -136,12 +136,32 @@ static Edges find_state_readers(Schedule *s)
     return edges_of(s->arena, &p, s->g->module->n_states);
 }
 
-/* What must come before an update, and what had better come before the step
- * that computes the new value.  The latter only where it was before in the
- * order that we are given: it can be met then. */
+/* The step that computes output "loss"; NO_STEP: none does. */
+static uint32_t find_loss(const Schedule *s)
+{
+    for (uint32_t id = 1; id < s->g->n_nodes; id++)
+        if (!strcmp(s->g->node[id].op->name, "output") &&
+            !strcmp(node_string(&s->g->node[id], "name"), "loss"))
+            return s->steps.of[s->g->node[id].in[0].node];
+    return NO_STEP;
+}
+
+/* Waiting that only has to be where the order given has it so already: then it
+ * can never become a cycle. */
+static void prefer(Schedule *s, Pairs *p, uint32_t first, uint32_t then)
+{
+    if (first != NO_STEP && then != NO_STEP && first < then)
+        add_pair(s->arena, p, first, then);
+}
+
+/* An update must come after all readers of the old value.  The step that
+ * computes the new one had better, and after the loss too: then a loss that is
+ * not finite is seen before it spoils the weights. */
 static void wait_for_readers(Schedule *s, Pairs *p)
 {
+    const Module *m = s->g->module;
     Edges readers = find_state_readers(s);
+    uint32_t loss = find_loss(s);
     for (uint32_t id = 1; id < s->g->n_nodes; id++) {
         int state = state_updated(s->g, id);
         if (state < 0)
@@ -151,11 +171,12 @@ static void wait_for_readers(Schedule *s, Pairs *p)
         for (uint32_t i = readers.start[state]; i < readers.start[state + 1];
              i++) {
             uint32_t k = readers.item[i];
-            if (writer != NO_STEP && k < writer)
-                add_pair(s->arena, p, k, writer);
+            prefer(s, p, k, writer);
             if (update != NO_STEP && k != update)
                 add_pair(s->arena, p, k, update);
         }
+        if (m->state[state].role != STATE_BUFFER)
+            prefer(s, p, loss, writer);
     }
 }
 
