@@ -31,6 +31,8 @@ typedef struct CommandLine {
     bool help, version;
     bool verbose, time_passes, markdown;
     const char *output, *target, *march, *emit, *after, *print_after, *passes;
+    const char *memory; /* budget, as setting memory */
+    bool max_batch;
     const char *save_temps; /* "" where no folder was named; NULL: not asked */
     Words define, set;
 } CommandLine;

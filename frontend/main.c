@@ -2,6 +2,7 @@
  *
  *     load ──> module ──> optimize ──> codegen
  */
+#include "budget.h"
 #include "codegen.h"
 #include "command_line.h"
 #include "frontend.h"
@@ -152,12 +153,29 @@ static FrontendOptions frontend_options(const CommandLine *c)
     };
 }
 
+/* --memory, which goes over what the file says. */
+static bool set_memory(Module *m, const char *bytes)
+{
+    char error[MAX_TEXT];
+    return settings_set_text(&m->settings, m->arena, "memory", bytes, 0, error,
+                             sizeof error) ||
+           fail(error) == 0;
+}
+
 static Module *load(const CommandLine *c)
 {
-    if (has_suffix(c->input, ".ir") || c->verb == VERB_OPT)
-        return load_ir(c->input);
-    FrontendOptions o = frontend_options(c);
-    return frontend_compile(c->input, &o);
+    Module *m;
+    if (has_suffix(c->input, ".ir") || c->verb == VERB_OPT) {
+        m = load_ir(c->input);
+    } else {
+        FrontendOptions o = frontend_options(c);
+        m = frontend_compile(c->input, &o);
+    }
+    if (m && c->memory && !set_memory(m, c->memory)) {
+        module_free(m);
+        return NULL;
+    }
+    return m;
 }
 
 /* ---- passes ---------------------------------------------------------------
@@ -310,9 +328,51 @@ static int compile_program(const CommandLine *c, const Module *m,
     return codegen_compile(m, o, c->output, &e) ? 0 : fail(e.text);
 }
 
+/* The same model at another batch, through the whole pipeline. */
+static Module *plan_again(const void *user, int64_t batch)
+{
+    CommandLine c = *(const CommandLine *)user;
+    char set[40];
+    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
+    if (c.set.n == WORDS_MOST || has_suffix(c.input, ".ir"))
+        return NULL;
+    c.set.word[c.set.n++] = set;
+    c.print_after = c.after = NULL;
+    c.time_passes = false;
+    Module *m = load(&c);
+    if (m && optimize(m, &c, pass_pipeline))
+        return m;
+    module_free(m);
+    return NULL;
+}
+
+static bool fits(const CommandLine *c, const Module *m)
+{
+    Budget b = {target_named(c->target), plan_again, c};
+    return budget_check(&b, m, stderr);
+}
+
+static int print_max_batch(const CommandLine *c, const Module *m)
+{
+    Budget b = {target_named(c->target), plan_again, c};
+    char text[BYTES_TEXT];
+    int64_t need, batch;
+    if (!settings_get(&m->settings, "memory"))
+        return fail("--max-batch: in how much memory? --memory 10GiB");
+    batch = budget_largest_batch(&b, m, &need);
+    if (!batch)
+        return fail("--max-batch: not even one image fits");
+    printf("batch %lld (%s)\n", (long long)batch, bytes_text(need, text));
+    return 0;
+}
+
 static int compile_module(const CommandLine *c, Module *m)
 {
     if (!optimize(m, c, pass_pipeline))
+        return 1;
+    if (c->max_batch)
+        return print_max_batch(c, m);
+    if (!fits(c, m))
         return 1;
     CodegenOptions o = {
         .march = c->march,
@@ -329,7 +389,7 @@ static int run_compile(const CommandLine *c)
 {
     if (c->emit && !known_emit(c->emit))
         return 1;
-    if (!c->emit && !c->output)
+    if (!c->emit && !c->output && !c->max_batch)
         return fail("where to? tgc compile FILE.net -o PROGRAM");
     if (c->emit && !strcmp(c->emit, "ast"))
         return emit_ast(c);

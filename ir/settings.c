@@ -66,6 +66,8 @@ const SettingSpec setting_table[] = {
     {"precision", SET_WORD, "f32", .words = "f32 f64",
      .doc = "Element type of weights, activations and gradients; f64 is slow "
             "and tells rounding from a mistake."},
+    {"memory", SET_INT, NULL, .low = 1, .high = MOST, .bytes = true,
+     .doc = "Bytes that a training run may take in all: 10 GiB. What is not kept for the backward pass is computed again; what cannot fit does not compile."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
      .doc = "Seed of everything random: initial weights, order, augmentation."},
     {"threads", SET_INT, "0", .low = 0, .high = 4096, .run_time = true,
@@ -138,6 +140,9 @@ static bool check_number(const SettingSpec *s, double v, char *error,
 {
     if (s->type == SET_INT && v != floor(v))
         return fail(error, size, "%s: %.9g is not a whole number", s->key, v);
+    if (s->bytes && v < s->low)
+        return fail(error, size, "%s: %.9g bytes is no budget (like 10 GiB)",
+                    s->key, v);
     if (v >= s->low && v <= s->high) /* false for nan */
         return true;
     if (s->high == DBL_MAX)
@@ -274,6 +279,37 @@ static bool read_bool(Scan *s, SettingValue *v)
            scan_fail(s, "expected true or false, found %s", word);
 }
 
+double bytes_in_unit(const char *unit)
+{
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {
+        {"B", 1},
+        {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40},
+        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(unit, units[i].name))
+            return units[i].bytes;
+    return 0;
+}
+
+/* "10 GiB", "1.5GB", "1000": whole bytes. */
+static bool read_bytes(const char *text, double *bytes)
+{
+    char *end, unit[8];
+    *bytes = strtod(text, &end);
+    if (end == text)
+        return false;
+    end += strspn(end, " ");
+    snprintf(unit, sizeof unit, "%s", *end ? end : "B");
+    unit[strcspn(unit, " ")] = 0;
+    double factor = bytes_in_unit(unit);
+    *bytes = floor(*bytes * factor);
+    return factor != 0;
+}
+
 static bool read_value(Scan *s, Arena *a, SettingValue *v)
 {
     switch (v->type) {
@@ -302,6 +338,13 @@ bool settings_set_text(Settings *s, Arena *a, const char *key, const char *text,
     SettingValue v = {.type = spec->type};
     Error e = {{0}};
     Scan scan = scan_text(text, &e);
+    if (spec->bytes && !read_bytes(text, &v.number))
+        return fail(error, size,
+                    "%s must be a number of bytes like 10GiB, not %.60s "
+                    "(units: KiB MiB GiB TiB, KB MB GB TB)",
+                    key, text);
+    if (spec->bytes)
+        return settings_set(s, a, key, v, loc, error, size);
     if (!read_value(&scan, a, &v) || scan_peek(&scan) >= 0)
         return fail(error, size, "%s must be %s, not %.100s", key,
                     type_name[spec->type], text);

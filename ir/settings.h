@@ -24,20 +24,21 @@ typedef enum SettingType {
 
 typedef struct SettingValue {
     SettingType type;
-    double number;       /* int (exact to 2^53), float, bool */
-    const char *text;    /* word, text */
-    const double *list;  /* numbers */
+    double number;      /* int (exact to 2^53), float, bool */
+    const char *text;   /* word, text */
+    const double *list; /* numbers */
     int count;
 } SettingValue;
 
 typedef struct SettingSpec {
-    const char *key;      /* "optimizer.momentum"; "optimizer" for a kind */
+    const char *key; /* "optimizer.momentum"; "optimizer" for a kind */
     SettingType type;
-    const char *value;    /* default as text, NULL: none, unset */
-    const char *only;     /* kinds it belongs to: "sgd adam"; NULL: all */
-    const char *words;    /* for SET_WORD: "f32 f16 bf16" */
-    double low, high;     /* allowed numbers, inclusive */
-    bool run_time;        /* may also be changed by the training binary */
+    const char *value; /* default as text, NULL: none, unset */
+    const char *only;  /* kinds it belongs to: "sgd adam"; NULL: all */
+    const char *words; /* for SET_WORD: "f32 f16 bf16" */
+    double low, high;  /* allowed numbers, inclusive */
+    bool bytes;        /* text may end with a unit: "10 GiB" */
+    bool run_time;     /* may also be changed by the training binary */
     const char *doc;
 } SettingSpec;
 
@@ -46,13 +47,17 @@ extern const SettingSpec setting_table[]; /* ends with key NULL */
 typedef struct Setting {
     const char *key;
     SettingValue value;
-    uint32_t loc;          /* 0: default or command line */
+    uint32_t loc; /* 0: default or command line */
 } Setting;
 
 typedef struct Settings {
-    Setting *item;         /* sorted by key */
+    Setting *item; /* sorted by key */
     size_t n, cap;
 } Settings;
+
+/* Bytes in a unit of memory: KiB MiB GiB TiB, KB MB GB TB, B; 0: there is no
+ * such unit. */
+double bytes_in_unit(const char *unit);
 
 const SettingSpec *setting_spec(const char *key); /* NULL: unknown */
 const char *setting_nearest(const char *key);     /* for "did you mean" */
@@ -62,9 +67,8 @@ const char *setting_nearest(const char *key);     /* for "did you mean" */
 bool settings_set(Settings *s, Arena *a, const char *key, SettingValue v,
                   uint32_t loc, char *error, size_t size);
 /* The same from "0.1", "[100, 150]", "cosine": --set, IR text. */
-bool settings_set_text(Settings *s, Arena *a, const char *key,
-                       const char *text, uint32_t loc, char *error,
-                       size_t size);
+bool settings_set_text(Settings *s, Arena *a, const char *key, const char *text,
+                       uint32_t loc, char *error, size_t size);
 /* After all are set: fills defaults; refuses keys that do not belong to the
  * chosen kind ("optimizer.beta2: not a setting of sgd").  *loc is where. */
 bool settings_finish(Settings *s, Arena *a, char *error, size_t size,

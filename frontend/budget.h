@@ -1,0 +1,29 @@
+/* budget.h: does the plan fit in the memory that the user allows, and what
+ * would? */
+#ifndef TGC_BUDGET_H
+#define TGC_BUDGET_H
+
+#include "target.h"
+#include <stdio.h>
+
+typedef struct Budget {
+    const Target *target;
+    /* The whole pipeline again at another batch, quietly; NULL where that
+     * does not compile. */
+    Module *(*again)(const void *user, int64_t batch);
+    const void *user;
+} Budget;
+
+/* Bytes that a run of the planned module takes: arena, and scratch for each
+ * thread. */
+int64_t budget_need(const Target *t, const Module *m);
+
+/* True where the setting memory is unset, or the planned module fits in it;
+ * else a message: need against have, who is alive at the peak, what would do,
+ * each with its planned peak. */
+bool budget_check(const Budget *b, const Module *m, FILE *messages);
+
+/* The largest batch that fits, and what it needs; 0: not even one image. */
+int64_t budget_largest_batch(const Budget *b, const Module *m, int64_t *need);
+
+#endif
