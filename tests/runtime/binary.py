@@ -138,6 +138,13 @@ def check_weights(checks, f):
                   "--json").must().out
             for p in (f.last("whole"), path, module)]
     checks.that(len(set(outs)) == 1, "PyTorch's files evaluate the same", outs)
+    wide = {n: (shape, t.array.array("d", v)) for n, (shape, v) in plain.items()
+            if n != "norm.num_batches_tracked"}
+    t.save_tensors(path, wide)
+    out = t.run(DROP, "eval", "--data", f.data, "--weights", path,
+                "--json").must().out
+    checks.equal(out, outs[0], "weights in float64 are rounded back")
+    t.save_tensors(path, plain)
     checks.refused(f.train("scrap", "--resume", path), "--init",
                    "no resuming from weights alone")
     plain["fc.wieght"] = plain.pop("fc.weight")
