@@ -266,7 +266,8 @@ static Datum build_dropout(LayerCall *c)
                   layer_broadcast(c, step, &wide, NULL, 0)};
     Attr stream = attr_int("stream", ++c->el->streams);
     Value u = layer_node(c, &op_random_uniform, in, 2, &stream, 1);
-    Value drop = layer_binary(c, &op_less, u, layer_const(c, &type, p));
+    Type narrow = type_with_dtype(type, DT_F32);
+    Value drop = layer_binary(c, &op_less, u, layer_const(c, &narrow, p));
     Value kept =
         layer_binary(c, &op_mul, x, layer_const(c, &type, 1 / (1 - p)));
     Value v[] = {drop, layer_const(c, &type, 0), kept};
