@@ -179,8 +179,9 @@ static bool bench_run(Bench *b, Status *s)
     if (!session_executor(&b->session, s) ||
         !session_graph(&b->session, "train", &b->graph, s))
         return false;
-    init_states(b->session.executor,
-                (uint64_t)config_int(&b->session.config, "seed", 0));
+    if (!init_states(b->session.executor,
+                     (uint64_t)config_int(&b->session.config, "seed", 0), s))
+        return false;
     bench_fill(b);
     if (!bench_measure(b, s))
         return false;

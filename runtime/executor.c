@@ -46,18 +46,30 @@ static char *memory_take(size_t bytes, Status *s)
     return NULL;
 }
 
-/* The system promises more memory than it has and kills whoever uses it; so
- * ask first whether the machine has as much. */
-static bool memory_fits(const Executor *e, Status *s)
+/* What there is on this machine, or in the container that this runs in. */
+static double memory_here(void)
 {
     double have = (double)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    double need = (double)executor_bytes(e);
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "r");
+    double limit;
+    if (file && fscanf(file, "%lf", &limit) == 1 && limit < have)
+        have = limit;
+    if (file)
+        fclose(file);
+    return have;
+}
+
+/* The system promises more memory than it has and kills whoever uses it; so
+ * ask first whether there is as much. */
+static bool memory_fits(const Executor *e, Status *s)
+{
+    double have = memory_here(), need = (double)executor_bytes(e);
     if (need <= have)
         return true;
     char a[32], b[32];
     return status_fail(s,
-                       "no memory: this model needs %s and this machine has "
-                       "%s (a smaller batch needs less)",
+                       "no memory: this model needs %s and there is %s here (a "
+                       "smaller batch needs less)",
                        format_bytes(need, a, sizeof a),
                        format_bytes(have, b, sizeof b));
 }

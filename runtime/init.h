@@ -7,6 +7,6 @@
 /* Every state as its PlanInit says.  Element i of a state is a function of
  * (seed, the state's name, i): not of other states, so that the same layer of
  * a deeper net starts the same, and not of threads. */
-void init_states(Executor *e, uint64_t seed);
+bool init_states(Executor *e, uint64_t seed, Status *s);
 
 #endif

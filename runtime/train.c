@@ -276,7 +276,8 @@ static bool open_weights(Train *t, Status *s)
 {
     Executor *e = t->session.executor;
     const char *init = t->session.options->init;
-    init_states(e, (uint64_t)t->progress.seed);
+    if (!init_states(e, (uint64_t)t->progress.seed, s))
+        return false;
     if (t->resumed)
         return checkpoint_load(t->resumed, CHECKPOINT_RESUME, e, s);
     if (!init)
