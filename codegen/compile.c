@@ -18,6 +18,9 @@
 #ifndef TGC_CC
 #define TGC_CC "cc"
 #endif
+#ifndef TGC_OPENMP
+#define TGC_OPENMP "-lgomp"
+#endif
 
 enum { KERNELS_PER_FILE = 12, MAX_FILES = 64 };
 
@@ -231,7 +234,7 @@ static Command link_command(const Build *b, const char *output)
     for (int i = 0; i < b->n_files; i++)
         line_add(&l, path_in(b, b->file[i], ".o"));
     line_add(&l, arena_printf(b->arena, "%s/libtgcrt.a", b->o->runtime));
-    line_add_all(&l, (const char *const[]){"-ldnnl", zlib(), "-lgomp", "-lm",
+    line_add_all(&l, (const char *const[]){"-ldnnl", zlib(), TGC_OPENMP, "-lm",
                                            "-lpthread", NULL});
     return line_end(&l, path_in(b, "link", ".log"));
 }
