@@ -27,7 +27,8 @@ enum {
     MOST_NODES = 256,         /* of a kernel: compile time */
     MOST_VIEWS = 32,          /* views of views that cost nothing */
     SMALL_DOMAIN = 32 * 1024, /* elements that stay in the cache anyway */
-    SHORT_ROW = 16 * 1024     /* elements of a row that does */
+    SHORT_ROW = 16 * 1024,    /* elements of a row that does */
+    MANY_USERS = 1 << 20      /* one that needs it in memory counts as many */
 };
 
 /* ---- what the nodes are ------------------------------------------------- */
@@ -74,6 +75,22 @@ static void find_updates(Clusters *c)
             needed[n->in[i].node] = true;
         c->updates[id] =
             !needed[id] && computes(c, id) && !node_has(n, T_REDUCE);
+    }
+}
+
+/* How many nodes use each node, itself or through views. */
+static void find_users(Clusters *c)
+{
+    const Graph *g = c->g;
+    for (uint32_t id = g->n_nodes - 1; id > 0; id--) {
+        const Node *n = &g->node[id];
+        uint32_t users = c->free[id] ? c->users[id] : 1;
+        if (node_has(n, T_ROOT) || !(c->free[id] || computes(c, id)))
+            users = MANY_USERS;
+        for (uint32_t i = 0; i < n->n_in; i++) {
+            uint32_t *sum = &c->users[n->in[i].node];
+            *sum = *sum + users < MANY_USERS ? *sum + users : MANY_USERS;
+        }
     }
 }
 
@@ -323,17 +340,41 @@ static void try_pair(Clusters *c, uint32_t user, Operand operand)
     }
 }
 
+/* Which pairs of a value and its user have their turn. */
+typedef enum Turn {
+    TURN_UPDATES,  /* both needed by updates alone: an optimizer's step */
+    TURN_ONE_USER, /* together the value need not be in memory */
+    TURN_SEVERAL,  /* perhaps then */
+    TURN_ALL       /* it has to be; one read is saved */
+} Turn;
+
+static bool has_turn(const Clusters *c, Turn turn, uint32_t value,
+                     uint32_t user)
+{
+    switch (turn) {
+    case TURN_UPDATES:
+        return c->updates[value] && c->updates[user];
+    case TURN_ONE_USER:
+        return c->users[value] == 1;
+    case TURN_SEVERAL:
+        return c->users[value] < MANY_USERS;
+    case TURN_ALL:
+        return true;
+    }
+    return false;
+}
+
 /* From the last user to the first: what is computed on the way to a user is
  * computed there, from values that have to be in memory anyway. */
-static void merge_pairs(Clusters *c, const bool *wanted)
+static void merge_pairs(Clusters *c, Turn turn)
 {
     for (uint32_t id = c->g->n_nodes - 1; id > 0; id--) {
         const Node *n = &c->g->node[id];
-        if (!computes(c, id) || (wanted && !wanted[id]))
+        if (!computes(c, id))
             continue;
         for (uint32_t i = 0; i < n->n_in; i++) {
             Operand o = cluster_operand(c, n->in[i]);
-            if (!wanted || wanted[o.base.node])
+            if (has_turn(c, turn, o.base.node, id))
                 try_pair(c, id, o);
         }
     }
@@ -418,13 +459,15 @@ void clusters_find(Clusters *c, const Graph *g, Arena *a)
     c->row = arena_array(a, n, sizeof *c->row);
     c->next = arena_array(a, n, sizeof *c->next);
     c->cluster = arena_array(a, n, sizeof *c->cluster);
+    c->users = arena_array(a, n, sizeof *c->users);
     find_free(c);
     find_updates(c);
+    find_users(c);
     for (uint32_t id = 1; id < n; id++)
         if (cluster_holds(c, id))
             start_cluster(c, id);
-    merge_pairs(c, c->updates); /* an optimizer's step is one kernel first */
-    merge_pairs(c, NULL);
+    for (Turn turn = TURN_UPDATES; turn <= TURN_ALL; turn++)
+        merge_pairs(c, turn);
     merge_siblings(c);
-    merge_pairs(c, NULL);
+    merge_pairs(c, TURN_ALL);
 }

@@ -39,6 +39,7 @@ typedef struct Clusters {
     Dag dag;          /* nodes by id; those in kernels and library calls */
     bool *free;       /* costs nothing: constants, and views of one operand */
     bool *updates;    /* elementwise, needed by updates alone */
+    uint32_t *users;  /* how many nodes use it, seen through views */
     bool *row;        /* computed once a row of its cluster's reduction */
     uint32_t *next;   /* node of the same cluster; 0: the last one */
     Cluster *cluster; /* by the node that dag_find gives */

@@ -310,6 +310,23 @@ static void find_kinds(Planner *p)
 
 /* ---- the pass ----------------------------------------------------------- */
 
+/* Offsets are added up without looking at each for an overflow. */
+static bool check_size(const Graph *g, PassContext *c)
+{
+    const double most = 0x1p60;
+    double sum = 0;
+    for (size_t i = 0; i < g->module->n_states; i++)
+        sum += (double)type_bytes(&g->module->state[i].type);
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        for (unsigned i = 0; i < g->node[id].n_out; i++)
+            sum += (double)type_bytes(&g->node[id].type[i]);
+    return sum * INPUT_SLOTS + (double)g->n_nodes * 1024 < most ||
+           pass_fail(c, 0,
+                     "graph %s: its values take %.3g bytes together, more than "
+                     "any machine has; is a shape wrong?",
+                     g->name, sum);
+}
+
 static void start_plan(Graph *g)
 {
     MemoryPlan *plan = arena_alloc(g->arena, sizeof *plan);
@@ -355,6 +372,9 @@ static bool plan_graph(Graph *g, PassContext *c, int64_t base)
 static bool run(Module *m, PassContext *c)
 {
     int64_t base = 0;
+    for (size_t i = 0; i < m->n_graphs; i++)
+        if (!check_size(m->graph[i], c))
+            return false;
     for (size_t i = 0; i < m->n_graphs; i++) {
         int64_t end = fixed_end(m->graph[i], c);
         base = end > base ? end : base;

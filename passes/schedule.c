@@ -31,7 +31,7 @@ typedef struct Schedule {
     Steps steps;
     Edges after;     /* steps that wait for this one */
     Edges readers;   /* steps that read a value, by value */
-    int64_t *bytes;  /* of a value; 0 where it does not count */
+    double *bytes;   /* of a value; 0 where it does not count */
     uint32_t *turn;  /* of a step: in this order where nothing else decides */
     uint32_t *at;    /* the step whose turn it is */
     uint32_t *order; /* the result: step numbers */
@@ -146,22 +146,12 @@ static uint32_t find_loss(const Schedule *s)
     return NO_STEP;
 }
 
-/* Waiting that only has to be where the order given has it so already: then it
- * can never become a cycle. */
-static void prefer(Schedule *s, Pairs *p, uint32_t first, uint32_t then)
-{
-    if (first != NO_STEP && then != NO_STEP && first < then)
-        add_pair(s->arena, p, first, then);
-}
-
 /* An update must come after all readers of the old value.  The step that
- * computes the new one had better, and after the loss too: then a loss that is
- * not finite is seen before it spoils the weights. */
+ * computes the new one had better, where it does in the order given: so it can
+ * never become a cycle. */
 static void wait_for_readers(Schedule *s, Pairs *p)
 {
-    const Module *m = s->g->module;
     Edges readers = find_state_readers(s);
-    uint32_t loss = find_loss(s);
     for (uint32_t id = 1; id < s->g->n_nodes; id++) {
         int state = state_updated(s->g, id);
         if (state < 0)
@@ -171,12 +161,49 @@ static void wait_for_readers(Schedule *s, Pairs *p)
         for (uint32_t i = readers.start[state]; i < readers.start[state + 1];
              i++) {
             uint32_t k = readers.item[i];
-            prefer(s, p, k, writer);
+            if (writer != NO_STEP && k < writer)
+                add_pair(s->arena, p, k, writer);
             if (update != NO_STEP && k != update)
                 add_pair(s->arena, p, k, update);
         }
-        if (m->state[state].role != STATE_BUFFER)
-            prefer(s, p, loss, writer);
+    }
+}
+
+/* The steps that must come before this one. */
+static bool *find_before(Schedule *s, const Pairs *p, uint32_t step)
+{
+    Pairs reversed = {p->to, p->from, p->n, 0, 0};
+    Edges back = edges_of(s->arena, &reversed, s->steps.n);
+    bool *before = arena_array(s->arena, s->steps.n, sizeof *before);
+    uint32_t *queue = arena_array(s->arena, s->steps.n, sizeof *queue), n = 0;
+    before[step] = true;
+    queue[n++] = step;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = back.start[queue[i]]; k < back.start[queue[i] + 1];
+             k++)
+            if (!before[back.item[k]]) {
+                before[back.item[k]] = true;
+                queue[n++] = back.item[k];
+            }
+    return before;
+}
+
+/* New weights wait for the loss, so that one that is not finite is seen before
+ * it spoils them; but for those that it is computed from. */
+static void wait_for_loss(Schedule *s, Pairs *p)
+{
+    const Graph *g = s->g;
+    uint32_t loss = find_loss(s);
+    if (loss == NO_STEP)
+        return;
+    const bool *before = find_before(s, p, loss);
+    for (uint32_t id = 1; id < g->n_nodes; id++) {
+        int state = state_updated(g, id);
+        if (state < 0 || g->module->state[state].role == STATE_BUFFER)
+            continue;
+        uint32_t writer = s->steps.of[g->node[id].in[0].node];
+        if (writer != NO_STEP && !before[writer])
+            add_pair(s->arena, p, loss, writer);
     }
 }
 
@@ -192,6 +219,7 @@ static void find_edges(Schedule *s)
                 add_pair(s->arena, &after, steps->of[v.node], k);
         }
     wait_for_readers(s, &after);
+    wait_for_loss(s, &after);
     s->after = edges_of(s->arena, &after, steps->n);
     s->readers = edges_of(s->arena, &readers, (size_t)s->g->n_nodes * MAX_OUT);
 }
@@ -206,7 +234,7 @@ static void find_bytes(Schedule *s)
     for (uint32_t k = 0; k < s->steps.n; k++)
         for (uint32_t i = 0; i < s->steps.step[k].n_out; i++) {
             Value v = s->steps.step[k].out[i];
-            s->bytes[value_index(v)] = type_bytes(graph_type(g, v));
+            s->bytes[value_index(v)] = (double)type_bytes(graph_type(g, v));
         }
     for (uint32_t id = 1; id < g->n_nodes; id++)
         if (state_updated(g, id) >= 0)
@@ -275,7 +303,7 @@ typedef struct Run {
     bool *done;
     bool freeing_first;
     Heap ready, freeing;
-    int64_t live, peak;
+    double live, peak;
 } Run;
 
 static void run_start(Run *r, Schedule *s)
@@ -296,10 +324,10 @@ static void run_start(Run *r, Schedule *s)
 }
 
 /* What is freed by running the step, less what it takes. */
-static int64_t gain(const Run *r, uint32_t k)
+static double gain(const Run *r, uint32_t k)
 {
     const Step *step = &r->s->steps.step[k];
-    int64_t sum = 0;
+    double sum = 0;
     for (uint32_t i = 0; i < step->n_in; i++)
         if (r->left[value_index(step->in[i])] == 1)
             sum += r->s->bytes[value_index(step->in[i])];
@@ -354,7 +382,7 @@ static void run_step(Run *r, uint32_t k)
 
 /* Fills s->order with the order given, as far as steps may run in it, or with
  * what frees memory first.  Returns the most bytes live at a time. */
-static int64_t run_all(Schedule *s, bool freeing_first)
+static double run_all(Schedule *s, bool freeing_first)
 {
     Run r;
     run_start(&r, s);
@@ -473,7 +501,7 @@ static Graph *schedule_graph(Graph *from, PassContext *c)
     find_edges(&s);
     find_bytes(&s);
     find_turns(&s);
-    int64_t freeing_first = run_all(&s, true);
+    double freeing_first = run_all(&s, true);
     if (run_all(&s, false) >= freeing_first)
         run_all(&s, true);
     Graph *now = write_graph(g, &s);
