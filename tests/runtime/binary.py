@@ -154,6 +154,30 @@ def check_weights(checks, f):
                    "1 is not in this model: fc.wieght", "a misspelled tensor")
 
 
+def check_start(checks, f):
+    """Start values: of the right distribution, a function of the seed."""
+    starts = []
+    for seed in (3, 3, 4):
+        f.train("start", "--steps", 0, "--seed", seed).must()
+        starts.append(t.load_tensors(f.last("start"))[0])
+    checks.that(starts[0] == starts[1] and
+                starts[0]["fc.weight"] != starts[2]["fc.weight"],
+                "the seed, and nothing else, decides")
+    values = starts[0]["fc.weight"][1]
+    mean = sum(values) / len(values)
+    deviation = (sum((v - mean) ** 2 for v in values) / len(values)) ** 0.5
+    # 7840 of them: three standard errors, which one seed in a hundred misses.
+    checks.close(mean, 0, 3 * 0.01 / 7840 ** 0.5, "normal: mean")
+    checks.close(deviation, 0.01, 3 * 0.01 / (2 * 7840) ** 0.5,
+                 "normal: deviation")
+    within = sum(abs(v) < 0.01 for v in values) / len(values)
+    checks.close(within, 0.6827, 3 * (0.6827 * 0.3173 / 7840) ** 0.5,
+                 "normal: share within one deviation")
+    checks.that(all(-0.01 <= v < 0.01 for v in starts[0]["fc.bias"][1]),
+                "uniform: range")
+    checks.equal(set(starts[0]["fc.weight.momentum"][1]), {0.0}, "constant")
+
+
 def check_settings(checks, f):
     for more, pattern in (
             (["--set", "bach=3"], "did you mean batch"),
@@ -179,6 +203,7 @@ def main():
     check_signals(checks, f)
     check_bad_loss(checks, f)
     check_weights(checks, f)
+    check_start(checks, f)
     check_settings(checks, f)
     checks.done()
 
