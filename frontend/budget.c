@@ -2,16 +2,8 @@
  * a module that went through the whole pipeline, never an estimate. */
 #include "budget.h"
 #include "memory_report.h"
-#include <unistd.h>
 
-enum { PAGE = 4096, BATCH_MOST = 1 << 20 };
-
-static int64_t threads(const Module *m)
-{
-    double n = settings_number(&m->settings, "threads");
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return n >= 1 ? (int64_t)n : cores > 0 ? cores : 1;
-}
+enum { BATCH_MOST = 1 << 20 };
 
 static const Graph *largest_graph(const Module *m)
 {
@@ -23,16 +15,10 @@ static const Graph *largest_graph(const Module *m)
     return largest;
 }
 
-static int64_t scratch_of(const Target *t, const Module *m)
-{
-    int64_t each = t->scratch(t, m) / PAGE * PAGE + PAGE;
-    return threads(m) * each;
-}
-
 int64_t budget_need(const Target *t, const Module *m)
 {
     const Graph *g = largest_graph(m);
-    return (g ? g->memory->arena_bytes : 0) + scratch_of(t, m);
+    return (g ? g->memory->arena_bytes : 0) + target_scratch_all(t, m);
 }
 
 static int64_t budget_of(const Module *m)
@@ -143,7 +129,7 @@ static void refuse(const Budget *b, const Module *m, int64_t need, FILE *out)
                 bytes_text(states_bytes(m), text));
     fprintf(out, "live at the peak: graph %s, step %u of %u\n", g->name,
             live.peak_step, live.n_steps);
-    print_classes(&live, scratch_of(b->target, m), out);
+    print_classes(&live, target_scratch_all(b->target, m), out);
     fprintf(out, "the largest\n");
     memory_print_largest(&live, out);
     print_remedies(b, m, need, out);

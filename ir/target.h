@@ -38,4 +38,8 @@ struct Target {
     void *self; /* the target's own */
 };
 
+/* Scratch for all threads that the setting `threads`, or else this machine,
+ * says there are: what a run takes besides the arena. */
+int64_t target_scratch_all(const Target *t, const Module *m);
+
 #endif

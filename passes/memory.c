@@ -369,16 +369,35 @@ static bool plan_graph(Graph *g, PassContext *c, int64_t base)
     return ok;
 }
 
-static bool run(Module *m, PassContext *c)
+int64_t memory_base(Module *m, PassContext *c)
 {
     int64_t base = 0;
-    for (size_t i = 0; i < m->n_graphs; i++)
-        if (!check_size(m->graph[i], c))
-            return false;
     for (size_t i = 0; i < m->n_graphs; i++) {
         int64_t end = fixed_end(m->graph[i], c);
         base = end > base ? end : base;
+        m->graph[i]->memory = NULL; /* only begun */
     }
+    return base;
+}
+
+int64_t memory_measure(Graph *g, PassContext *c, int64_t base)
+{
+    return plan_graph(g, c, base) ? g->memory->arena_bytes : -1;
+}
+
+bool memory_sizes_fit(const Module *m, PassContext *c)
+{
+    for (size_t i = 0; i < m->n_graphs; i++)
+        if (!check_size(m->graph[i], c))
+            return false;
+    return true;
+}
+
+static bool run(Module *m, PassContext *c)
+{
+    if (!memory_sizes_fit(m, c))
+        return false;
+    int64_t base = memory_base(m, c);
     for (size_t i = 0; i < m->n_graphs; i++) {
         Graph *g = m->graph[i];
         Error e = {{0}};

@@ -6,6 +6,7 @@
 #ifndef TGC_MEMORY_H
 #define TGC_MEMORY_H
 
+#include "passes.h"
 #include "steps.h"
 
 enum { MEMORY_ALIGN = 64 };
@@ -19,6 +20,14 @@ int64_t memory_room(const Graph *g, const Buffer *b);
  * live_bytes and peak_step. */
 void memory_place(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base,
                   uint32_t n_steps);
+
+/* False with a message where sizes add up to more than can be counted. */
+bool memory_sizes_fit(const Module *m, PassContext *c);
+/* Where what a graph computes may begin: behind states and inputs of all. */
+int64_t memory_base(Module *m, PassContext *c);
+/* Arena that the graph takes, and its plan at Graph.memory; -1: it cannot be
+ * planned.  The pass itself, for one graph. */
+int64_t memory_measure(Graph *g, PassContext *c, int64_t base);
 
 /* Whether the plan keeps its promises: every value that a step touches has a
  * buffer of its size, live at that step, aligned and within the arena; no two

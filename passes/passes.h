@@ -14,6 +14,7 @@ PASS(dce)
 PASS(layout)
 PASS(expand)
 PASS(fuse)
+PASS(checkpoint)
 PASS(schedule)
 PASS(memory)
 #undef PASS
@@ -23,6 +24,9 @@ PASS(memory)
  * set. */
 typedef Graph *GraphRewrite(Graph *g, PassContext *c);
 bool passes_each_graph(Module *m, PassContext *c, GraphRewrite *rewrite);
+
+/* The graph with its steps in a good order, as a new graph: pass `schedule`. */
+Graph *schedule_graph(Graph *from, PassContext *c);
 
 /* A user's mistake, found at loc.  Returns false. */
 bool pass_fail(PassContext *c, Loc loc, const char *format, ...)
