@@ -178,8 +178,8 @@ typedef enum StateRole {
 } StateRole;
 
 typedef enum InitKind {
-    INIT_CONST,  /* a */
-    INIT_NORMAL, /* mean a, standard deviation b */
+    INIT_CONST,   /* a */
+    INIT_NORMAL,  /* mean a, standard deviation b */
     INIT_UNIFORM, /* a <= x < b */
     INIT_KINDS
 } InitKind;

@@ -45,9 +45,9 @@ typedef enum Trait {
 
 /* What the pass `half` may do with the op. */
 typedef enum HalfRule {
-    HALF_NO,   /* operands and results stay float32 */
-    HALF_YES,  /* computes in half where its operands are half */
-    HALF_WANT  /* worth casting operands for: conv, matmul */
+    HALF_NO,  /* operands and results stay float32 */
+    HALF_YES, /* computes in half where its operands are half */
+    HALF_WANT /* worth casting operands for: conv, matmul */
 } HalfRule;
 
 typedef struct AttrSpec {
@@ -60,11 +60,11 @@ typedef struct AttrSpec {
 } AttrSpec;
 
 typedef struct Infer {
-    const Graph *graph;   /* for `state`: graph->module's table has its type */
-    const Node *node;     /* op, attributes, n_in; its types are not set yet */
+    const Graph *graph; /* for `state`: graph->module's table has its type */
+    const Node *node;   /* op, attributes, n_in; its types are not set yet */
     const Type *const *in;
     Type *out;
-    Error *error;         /* use infer_fail */
+    Error *error; /* use infer_fail */
 } Infer;
 
 /* Where element `index` of a view's result comes from.  For operand dimension
@@ -79,8 +79,8 @@ typedef struct ViewMap {
 } ViewMap;
 
 typedef struct Cost {
-    double flops;   /* a multiply-add counts two */
-    double bytes;   /* read and written when run alone */
+    double flops; /* a multiply-add counts two */
+    double bytes; /* read and written when run alone */
 } Cost;
 
 struct OpDesc {
@@ -90,8 +90,8 @@ struct OpDesc {
     uint8_t n_out;
     uint32_t traits;
     HalfRule half;
-    const AttrSpec *attrs;        /* NULL for none */
-    const char *const *samples;   /* NULL-ended; for the table-driven tests */
+    const AttrSpec *attrs;      /* NULL for none */
+    const char *const *samples; /* NULL-ended; for the table-driven tests */
 
     /* Types of the results; false with a message where operands or attributes
      * do not fit.  Operands may be of any type and shape: check everything. */
@@ -133,7 +133,7 @@ struct OpDesc {
 
 extern const OpDesc *const op_table[]; /* NULL-ended, sorted by name */
 extern const size_t op_count;
-const OpDesc *op_named(const char *name); /* NULL: none */
+const OpDesc *op_named(const char *name);   /* NULL: none */
 const OpDesc *op_nearest(const char *name); /* for "did you mean"; or NULL */
 
 #define OP(name) extern const OpDesc op_##name;

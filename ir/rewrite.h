@@ -22,7 +22,7 @@ typedef struct Rewrite {
 void rewrite_begin(Rewrite *r, Graph *from);
 /* New nodes get the location, group and name hint of this old node. */
 void rewrite_at(Rewrite *r, uint32_t id);
-void rewrite_copy(Rewrite *r, uint32_t id); /* operands must be mapped */
+void rewrite_copy(Rewrite *r, uint32_t id);     /* operands must be mapped */
 Value rewrite_get(const Rewrite *r, Value old); /* asserts it is mapped */
 void rewrite_set(Rewrite *r, Value old, Value now);
 /* The new graph, with the old one's name; the caller adds it to the module,

@@ -22,7 +22,7 @@ Scan scan_text(const char *text, Error *e); /* a string of our own */
 bool scan_fail(Scan *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-void scan_space(Scan *s);        /* blanks, line ends, comments */
+void scan_space(Scan *s); /* blanks, line ends, comments */
 /* Optional things are looked for without moving, so that an error after one
  * that is missing still has the line of what was read last. */
 int scan_peek(const Scan *s);    /* next character after space; -1: end */

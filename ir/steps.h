@@ -25,9 +25,9 @@
 #include "op.h"
 
 typedef struct Step {
-    uint32_t first, last;   /* node ids, inclusive */
-    Value *in;              /* read from memory, each once, in id order */
-    Value *out;             /* written to memory, in id order */
+    uint32_t first, last; /* node ids, inclusive */
+    Value *in;            /* read from memory, each once, in id order */
+    Value *out;           /* written to memory, in id order */
     uint32_t n_in, n_out;
 } Step;
 
@@ -43,9 +43,9 @@ Steps graph_steps(const Graph *g, Arena *a);
 
 /* May `out` of step s be written over `in`: same bytes, and each element of
  * `in` is read, by the same iteration, before the element of `out` at its
- * place is written, and nowhere else.  Relies on this of the generic kernel: the
- * results of a step that has one shape and at most one way to reduce it are one
- * nest of loops; an iteration loads all that it needs before it stores
+ * place is written, and nowhere else.  Relies on this of the generic kernel:
+ * the results of a step that has one shape and at most one way to reduce it are
+ * one nest of loops; an iteration loads all that it needs before it stores
  * anything; and where rows are gone over several times, what is computed in
  * one turn is stored in that turn. */
 bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in);
@@ -65,10 +65,10 @@ typedef enum BufferKind {
 typedef struct Buffer {
     int64_t offset, bytes; /* in the arena; offset is a multiple of 64 */
     BufferKind kind;
-    uint32_t first, last;  /* steps at which it is live, inclusive */
-    uint32_t state;        /* BUF_STATE: index in the module's table */
-    Value value;           /* one that lives there, for names; NO_VALUE for
-                              a state that this graph does not touch */
+    uint32_t first, last; /* steps at which it is live, inclusive */
+    uint32_t state;       /* BUF_STATE: index in the module's table */
+    Value value;          /* one that lives there, for names; NO_VALUE for
+                             a state that this graph does not touch */
 } Buffer;
 
 struct MemoryPlan {
@@ -81,9 +81,9 @@ struct MemoryPlan {
     uint32_t peak_step;
 };
 
-/* Pass `memory` leaves one of these at Graph.memory for every graph: states come
- * first and lie at the same offsets in all of them, so that the graphs of a
- * module share one arena. */
+/* Pass `memory` leaves one of these at Graph.memory for every graph: states
+ * come first and lie at the same offsets in all of them, so that the graphs of
+ * a module share one arena. */
 
 enum { INPUT_SLOTS = 3 }; /* batches under way between loader and step */
 

@@ -43,9 +43,10 @@ typedef void Kernel(const KernelCall *call, int64_t begin, int64_t end);
 void tgc_lib_run(const KernelCall *call, int which, const void *a,
                  const void *b, void *result);
 
-/* ---- types ---------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------- */
 
-typedef enum PlanDType { /* same numbers as the IR's DType */
+/* Same numbers as the IR's DType. */
+typedef enum PlanDType {
     PLAN_BOOL = 1,
     PLAN_U8,
     PLAN_I32,
@@ -63,9 +64,10 @@ typedef struct PlanType {
     int64_t dim[PLAN_MAX_RANK], stride[PLAN_MAX_RANK];
 } PlanType;
 
-/* ---- the tables ------------------------------------------------------------ */
+/* ---- the tables --------------------------------------------------------- */
 
-typedef enum PlanSettingKind { /* same numbers as the IR's SettingType */
+/* Same numbers as the IR's SettingType. */
+typedef enum PlanSettingKind {
     PLAN_SET_INT,
     PLAN_SET_FLOAT,
     PLAN_SET_BOOL,
@@ -75,20 +77,17 @@ typedef enum PlanSettingKind { /* same numbers as the IR's SettingType */
 } PlanSettingKind;
 
 typedef struct PlanSetting {
-    const char *key;     /* "data.mean" */
-    const char *text;    /* "[0.485, 0.456, 0.406]", "cifar10", "128"; NULL
-                            where unset: run_time ones are listed even so */
-    bool run_time;       /* may be changed by the binary's command line */
+    const char *key;  /* "data.mean" */
+    const char *text; /* "[0.485, 0.456, 0.406]", "cifar10", "128"; NULL
+                         where unset: run_time ones are listed even so */
+    bool run_time;    /* may be changed by the binary's command line */
     uint8_t kind;
-    const char *words;   /* allowed words, "constant cosine"; NULL: any */
-    double low, high;    /* allowed numbers */
+    const char *words; /* allowed words, "constant cosine"; NULL: any */
+    double low, high;  /* allowed numbers */
 } PlanSetting;
 
-typedef enum PlanRole { /* same numbers as the IR's StateRole */
-    PLAN_PARAM,
-    PLAN_BUFFER,
-    PLAN_SLOT
-} PlanRole;
+/* Same numbers as the IR's StateRole. */
+typedef enum PlanRole { PLAN_PARAM, PLAN_BUFFER, PLAN_SLOT } PlanRole;
 
 typedef enum PlanInit { PLAN_CONST, PLAN_NORMAL, PLAN_UNIFORM } PlanInit;
 
@@ -101,7 +100,8 @@ typedef struct PlanState {
     int64_t offset, bytes;
 } PlanState;
 
-typedef enum PlanBufferKind { /* same numbers as the IR's BufferKind */
+/* Same numbers as the IR's BufferKind. */
+typedef enum PlanBufferKind {
     PLAN_STATE,
     PLAN_INPUT,
     PLAN_OUTPUT,
@@ -115,7 +115,7 @@ typedef struct PlanBuffer {
     int64_t offset, bytes; /* in the arena; inputs: of the first slot */
     uint8_t kind;
     uint8_t dtype;
-    int32_t first, last;   /* steps */
+    int32_t first, last; /* steps */
     const char *name, *loc;
 } PlanBuffer;
 
@@ -131,14 +131,14 @@ typedef struct PlanPort {
 } PlanPort;
 
 typedef struct PlanStep {
-    uint32_t kernel;         /* in Plan.kernels */
-    uint32_t arg;            /* first of its buffers in PlanGraph.args */
-    uint16_t n_args, n_out;  /* the first n_out are written */
-    uint32_t lib;            /* first of its calls in PlanGraph.libs */
+    uint32_t kernel;        /* in Plan.kernels */
+    uint32_t arg;           /* first of its buffers in PlanGraph.args */
+    uint16_t n_args, n_out; /* the first n_out are written */
+    uint32_t lib;           /* first of its calls in PlanGraph.libs */
     uint32_t n_libs;
     int64_t parts;
-    double flops, bytes;     /* so that small steps stay on one thread */
-    const char *what, *loc;  /* "conv layer1.0.conv1", "resnet.net:14:27" */
+    double flops, bytes;    /* so that small steps stay on one thread */
+    const char *what, *loc; /* "conv layer1.0.conv1", "resnet.net:14:27" */
 } PlanStep;
 
 typedef struct PlanGraph {

@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!nowhere)
         return 0;
     FrontendOptions options = {.messages = nowhere};
-    Module *m = frontend_compile_text((const char *)data, size, "fuzz.net",
-                                      &options);
+    Module *m =
+        frontend_compile_text((const char *)data, size, "fuzz.net", &options);
     if (m)
         module_free(m);
     fclose(nowhere);

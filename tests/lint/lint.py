@@ -108,8 +108,7 @@ def main():
     check_lengths(checks, files)
     check_paths(checks, files)
     check_globals(checks, files)
-    if "--format" in sys.argv:
-        check_format(checks, files)
+    check_format(checks, files)
     check_copies(checks)
     checks.done()
 

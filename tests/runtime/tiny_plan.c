@@ -13,7 +13,7 @@
 enum { ROWS = 16, TAIL = 200 % ROWS, PIXELS = 28 * 28, CLASSES = 10 };
 static const float MOMENTUM = 0.9f;
 
-/* ---- the arena ------------------------------------------------------------ */
+/* ---- the arena ---------------------------------------------------------- */
 
 enum {
     UP = 64,
@@ -38,7 +38,7 @@ enum {
     ARENA = GB + UP
 };
 
-/* ---- kernels ---------------------------------------------------------------- */
+/* ---- kernels ------------------------------------------------------------ */
 
 static void forward_row(const KernelCall *c, int64_t row, int64_t count)
 {
@@ -60,8 +60,8 @@ static void forward_row(const KernelCall *c, int64_t row, int64_t count)
     for (int k = 0; k < CLASSES; k++)
         sum += expf(logit[k] - most);
     for (int k = 0; k < CLASSES; k++)
-        slope[k] = (expf(logit[k] - most) / sum - (k == label[row])) /
-                   (float)count;
+        slope[k] =
+            (expf(logit[k] - most) / sum - (k == label[row])) / (float)count;
     ((float *)c->buf[1])[row] = logf(sum) + most - logit[label[row]];
     ((int32_t *)c->buf[2])[row] = best == label[row];
 }
@@ -167,11 +167,16 @@ static void update_w(const KernelCall *c, int64_t begin, int64_t end)
 }
 
 static const PlanKernel kernels[] = {
-    {"forward", forward},         {"forward_tail", forward_tail},
-    {"total_train", total_train}, {"total_tail", total_tail},
-    {"total_eval", total_eval},   {"mean", mean},
-    {"grad", grad},               {"grad_tail", grad_tail},
-    {"update_w", update_w},       {"update_b", update},
+    {"forward", forward},
+    {"forward_tail", forward_tail},
+    {"total_train", total_train},
+    {"total_tail", total_tail},
+    {"total_eval", total_eval},
+    {"mean", mean},
+    {"grad", grad},
+    {"grad_tail", grad_tail},
+    {"update_w", update_w},
+    {"update_b", update},
 };
 enum {
     K_FORWARD,
@@ -186,7 +191,7 @@ enum {
     K_UPDATE_B
 };
 
-/* ---- tables ------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------- */
 
 /* clang-format off */
 static const PlanSetting settings[] = {
