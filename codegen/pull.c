@@ -126,6 +126,18 @@ static uint32_t pull_elementwise(Lower *l, const Node *n, const Index *index,
 
 /* ---- views -------------------------------------------------------------- */
 
+/* A view of a view asks again what is known already. */
+static bool is_guarded(const Nest *n, const Guard *wanted)
+{
+    for (uint32_t i = wanted->next; i; i = n->guard[i].next) {
+        const Guard *g = &n->guard[i];
+        if (index_equal(&g->t, &wanted->t) && g->limit <= wanted->limit &&
+            g->by % wanted->by == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Index of operand dimension d; adds a guard where t / div may be outside. */
 static bool view_index(Lower *l, const ViewMap *map, int d, int64_t dim,
                        const Index *index, int rank, uint32_t *guards,
@@ -143,8 +155,10 @@ static bool view_index(Lower *l, const ViewMap *map, int d, int64_t dim,
     if (low < 0 || high >= dim * by || !divides) {
         Nest *n = l->nest;
         Guard guard = {t, dim * by, divides ? 1 : by, *guards};
-        ARENA_PUSH(n->arena, n->guard, n->n_guards, n->cap_guards, guard);
-        *guards = (uint32_t)n->n_guards - 1;
+        if (!is_guarded(n, &guard)) {
+            ARENA_PUSH(n->arena, n->guard, n->n_guards, n->cap_guards, guard);
+            *guards = (uint32_t)n->n_guards - 1;
+        }
     }
     return index_div(l->nest, &t, by, result);
 }
