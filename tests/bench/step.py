@@ -47,7 +47,7 @@ def pytorch_step(arguments, depth, layout):
                 "--layout", layout, "--steps", arguments.steps,
                 timeout=3600).must()
     row = json.loads(run.out.strip().splitlines()[-1])
-    return row["median_ms"], row.get("torch") or row.get("version")
+    return row["ms_median"], row["torch"]
 
 
 def measure(arguments, depth):
