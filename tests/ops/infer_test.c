@@ -199,7 +199,8 @@ static bool try_spoiled(const OpDesc *op, const char *sample, uint64_t *random)
     Module *m = module_new("m");
     Graph *g = graph_new(m, "train");
     Error e;
-    Node n = g->node[sample_add(g, op, sample, &e)];
+    uint32_t first = sample_add(g, op, sample, &e); /* moves g->node */
+    Node n = g->node[first];
     int n_attr = 0;
     while (op->attrs && op->attrs[n_attr].name)
         n_attr++;
