@@ -7,7 +7,7 @@
  * Gradients of several users are added from the last user to the first. */
 #include "passes.h"
 #include "build.h"
-#include "optimizer.h"
+#include "update.h"
 #include <assert.h>
 #include <string.h>
 
@@ -124,7 +124,7 @@ static bool find_loss(Autodiff *a, Value *loss)
     return true;
 }
 
-/* ---- the optimizer ------------------------------------------------------ */
+/* ---- the updates -------------------------------------------------------- */
 
 static Value learning_rate(Graph *g)
 {
@@ -158,40 +158,36 @@ static uint32_t *gather_reads(Autodiff *a)
     return first;
 }
 
-static bool add_step(Autodiff *a, const Optimizer *o, uint32_t id, Value lr)
+/* The parameter that node id reads; its gradient is complete. */
+static bool add_trained(Autodiff *a, uint32_t id, Update *u)
 {
-    Graph *g = a->g;
-    State param = *trained(g, id); /* the table moves when slots are added */
+    const Graph *g = a->g;
+    const State *param = trained(g, id);
     Value w = node_value(id, 0), d = *gradient_of(a, w);
     if (!d.node)
-        return pass_fail(a->c, param.loc ? param.loc : g->node[id].loc,
+        return pass_fail(a->c, param->loc ? param->loc : g->node[id].loc,
                          "parameter %s has no gradient: the loss does not "
                          "depend on it",
-                         param.name);
-    g->loc = g->node[id].loc;
-    g->hint = param.name;
-    o->step(&(OptimizerStep){g, &param, w, d, lr});
+                         param->name);
+    u->item[u->n++] = (Trained){.param = *param, .weight = w, .gradient = d};
     return true;
 }
 
-static bool optimize(Autodiff *a)
+static bool update(Autodiff *a)
 {
     Graph *g = a->g;
-    const char *name = settings_text(&g->module->settings, "optimizer");
-    const Optimizer *o = optimizer_named(name);
-    if (!o)
-        return pass_fail(a->c, 0, "unknown optimizer \"%.60s\"", name);
-    Value lr = learning_rate(g);
+    size_t n = g->module->n_states;
+    Update u = {.g = g, .c = a->c, .lr = learning_rate(g)};
     uint32_t *first = gather_reads(a);
-    bool any = false;
-    for (size_t s = 0, n = g->module->n_states; s < n; s++) {
-        any |= first[s] != 0;
-        if (first[s] && !add_step(a, o, first[s], lr))
+    u.item = arena_array(g->arena, n, sizeof *u.item);
+    for (size_t s = 0; s < n; s++)
+        if (first[s] && !add_trained(a, first[s], &u))
             return false;
-    }
-    return any || pass_fail(a->c, 0,
-                            "there is nothing to train: no parameter is read, "
-                            "or all are frozen");
+    if (!u.n)
+        return pass_fail(a->c, 0,
+                         "there is nothing to train: no parameter is read, "
+                         "or all are frozen");
+    return update_add(&u);
 }
 
 /* ---- the pass ----------------------------------------------------------- */
@@ -210,7 +206,7 @@ static bool autodiff_graph(Graph *g, PassContext *c)
     for (uint32_t id = loss.node; ok && id > 0; id--)
         if (a.wanted[id])
             ok = differentiate(&a, id);
-    ok = ok && optimize(&a);
+    ok = ok && update(&a);
     g->loc = 0;
     g->hint = NULL;
     return ok;

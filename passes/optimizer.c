@@ -6,47 +6,45 @@
 
 /* ---- what optimizers share ---------------------------------------------- */
 
-static double setting(const OptimizerStep *s, const char *key)
+static double setting(const Update *u, const char *key)
 {
-    return settings_number(&s->g->module->settings, key);
+    return settings_number(&u->g->module->settings, key);
 }
 
-static const char *slot_name(const OptimizerStep *s, const char *what)
+static const char *slot_name(const Update *u, const Trained *t,
+                             const char *what)
 {
-    return arena_printf(s->g->arena, "%s.%s", s->param->name, what);
+    return arena_printf(u->g->arena, "%s.%s", t->param.name, what);
 }
 
 /* A slot "<parameter>.<what>", zero at the start, of the parameter's type.
  * The graphs of a module share it: the first one to ask makes it. */
-static Value slot_read(const OptimizerStep *s, const char *what)
+static Value slot_read(const Update *u, const Trained *t, const char *what)
 {
-    State slot = *s->param;
-    slot.name = slot_name(s, what);
-    slot.of = s->param->name;
+    State slot = t->param;
+    slot.name = slot_name(u, t, what);
+    slot.of = t->param.name;
     slot.role = STATE_SLOT;
     slot.frozen = false;
     slot.init = INIT_CONST;
     slot.init_a = slot.init_b = 0;
-    module_add_state(s->g->module, &slot);
-    return ir_state(s->g, slot.name);
+    module_add_state(u->g->module, &slot);
+    return ir_state(u->g, slot.name);
 }
 
-static void slot_write(const OptimizerStep *s, const char *what, Value v)
+static void slot_write(const Update *u, const Trained *t, const char *what,
+                       Value before, Value after)
 {
-    ir_update(s->g, slot_name(s, what), v);
+    update_state(u, slot_name(u, t, what), before, after);
 }
 
-static Value scale(const OptimizerStep *s, Value v, double by)
+static void descend(const Update *u, const Trained *t, Value direction)
 {
-    return ir_mul_const(s->g, v, by);
-}
-
-static void descend(const OptimizerStep *s, Value direction)
-{
-    Value lr = ir_cast(s->g, s->lr, graph_type(s->g, s->weight)->dtype);
-    lr = ir_broadcast_scalar(s->g, lr, s->weight);
-    Value step = ir_mul(s->g, lr, direction);
-    ir_update(s->g, s->param->name, ir_sub(s->g, s->weight, step));
+    Graph *g = u->g;
+    Value lr = ir_cast(g, u->lr, graph_type(g, t->weight)->dtype);
+    lr = ir_broadcast_scalar(g, lr, t->weight);
+    Value step = ir_mul(g, lr, direction);
+    update_state(u, t->param.name, t->weight, ir_sub(g, t->weight, step));
 }
 
 /* ---- sgd ---------------------------------------------------------------- */
@@ -56,22 +54,22 @@ static void descend(const OptimizerStep *s, Value direction)
  *     m  = momentum * m + g         m starts at 0
  *     d  = nesterov ? g + momentum * m : m
  *     w -= lr * d */
-static void sgd_step(const OptimizerStep *s)
+static void sgd_step(const Update *u, const Trained *t)
 {
-    Graph *g = s->g;
-    Value d = s->gradient;
-    double momentum = setting(s, "optimizer.momentum");
-    double weight_decay = setting(s, "optimizer.weight_decay");
+    Graph *g = u->g;
+    Value d = t->gradient;
+    double momentum = setting(u, "optimizer.momentum");
+    double weight_decay = setting(u, "optimizer.weight_decay");
     if (weight_decay != 0)
-        d = ir_add(g, d, scale(s, s->weight, weight_decay));
+        d = ir_add(g, d, ir_mul_const(g, t->weight, weight_decay));
     if (momentum != 0) {
-        Value m = slot_read(s, "momentum");
-        m = ir_add(g, scale(s, m, momentum), d);
-        slot_write(s, "momentum", m);
-        bool nesterov = setting(s, "optimizer.nesterov") != 0;
-        d = nesterov ? ir_add(g, d, scale(s, m, momentum)) : m;
+        Value before = slot_read(u, t, "momentum");
+        Value m = ir_add(g, ir_mul_const(g, before, momentum), d);
+        slot_write(u, t, "momentum", before, m);
+        bool nesterov = setting(u, "optimizer.nesterov") != 0;
+        d = nesterov ? ir_add(g, d, ir_mul_const(g, m, momentum)) : m;
     }
-    descend(s, d);
+    descend(u, t, d);
 }
 
 /* ---- the table ---------------------------------------------------------- */

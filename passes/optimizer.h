@@ -5,20 +5,13 @@
 #ifndef TGC_OPTIMIZER_H
 #define TGC_OPTIMIZER_H
 
-#include "pass.h"
-
-typedef struct OptimizerStep {
-    Graph *g;
-    const State *param;
-    Value weight, gradient;
-    Value lr; /* a scalar, from the input "lr" */
-} OptimizerStep;
+#include "update.h"
 
 typedef struct Optimizer {
     const char *name; /* the setting `optimizer` */
     /* Adds slots to the module where they are missing, appends the arithmetic
-     * and the updates. */
-    void (*step)(const OptimizerStep *s);
+     * and the updates of one parameter. */
+    void (*step)(const Update *u, const Trained *t);
 } Optimizer;
 
 const Optimizer *optimizer_named(const char *name); /* NULL: none */

@@ -1,0 +1,42 @@
+/* update.h: from gradients to the states that the next step finds.
+ *
+ * The arithmetic between the backward pass and the updates is a row of stages
+ * (the table is in update.c).  A stage takes all trained parameters with their
+ * gradients and leaves others in their place:
+ *
+ *     gradients of the loss
+ *       |  clip         by value, by norm
+ *       |  optimize     slots, weights
+ *     new states
+ *
+ * A stage that does nothing with these settings adds no node. */
+#ifndef TGC_UPDATE_H
+#define TGC_UPDATE_H
+
+#include "pass.h"
+
+/* A parameter that is trained in this graph. */
+typedef struct Trained {
+    State param;    /* a copy: the module's table moves when it grows */
+    Value weight;   /* as the step found it */
+    Value gradient; /* of the weight's type */
+} Trained;
+
+typedef struct Update {
+    Graph *g;
+    PassContext *c;
+    Trained *item; /* in the order of the module's states */
+    size_t n;
+    Value lr;    /* a scalar, f32 */
+    Value apply; /* bool scalar: where it is false, no state changes that
+                    update_state writes; NO_VALUE: they always change */
+} Update;
+
+/* Appends all stages.  False with c->error: settings that do not fit. */
+bool update_add(Update *u);
+
+/* For stages: the next value of a state; `before` is its value in this step.
+ * Keeps to u->apply. */
+void update_state(const Update *u, const char *name, Value before, Value after);
+
+#endif
