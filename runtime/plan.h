@@ -7,6 +7,8 @@
  *     Plan ── settings          "data.crop" = 4, ...
  *       ├─ states               what a checkpoint holds, and how it starts
  *       ├─ lib                  library calls (lib.h), made once at start
+ *       ├─ kernels              functions for the cpu, names for a GPU
+ *       ├─ images               cuda: what holds the kernels of those names
  *       └─ graphs               "train", "train_tail", "eval"
  *            ├─ inputs, outputs
  *            ├─ buffers         offset and bytes in the one arena
@@ -157,10 +159,34 @@ typedef struct PlanGraph {
     int32_t peak_step;
 } PlanGraph;
 
+/* For the cpu, a function.  For cuda, a kernel of every image,
+ *
+ *     extern "C" __global__ void __launch_bounds__(threads)
+ *     NAME(T0 *y0, .., const T1 *x0, ..)
+ *
+ * with a pointer for each argument of the step, results first; blockIdx.x is
+ * the part, the grid has as many blocks as the step has parts.  All else is
+ * constant in its text. */
 typedef struct PlanKernel {
     const char *name;
-    Kernel *run;
+    Kernel *run;      /* cuda: NULL */
+    uint32_t threads; /* cuda: of a block, its launch bound; cpu: 0 */
+    uint32_t shared;  /* cuda: bytes of dynamic shared memory of a block */
 } PlanKernel;
+
+typedef enum PlanDevice { PLAN_CPU, PLAN_CUDA } PlanDevice;
+
+/* All cuda kernels of the plan, compiled for one kind of GPU.  A cubin runs on
+ * GPUs of the same major number from its minor number on (with the letter a:
+ * on just that one), PTX on all from its number on. */
+typedef struct PlanImage {
+    const char *arch; /* "sm_90", "sm_90a": a cubin; "compute_90": PTX, with a
+                         zero at its end */
+    const void *data;
+    int64_t bytes;
+    int32_t cuda; /* version of what made it, 13000 is 13.0; a driver that
+                     knows less may refuse it.  0: not known */
+} PlanImage;
 
 struct LibDesc;
 
@@ -182,6 +208,9 @@ typedef struct Plan {
     uint32_t n_kernels;
     const PlanGraph *graphs;
     uint32_t n_graphs;
+    uint8_t device;          /* PlanDevice: what the kernels are made for */
+    const PlanImage *images; /* cuda */
+    uint32_t n_images;
 } Plan;
 
 /* The instruction sets that the file including this was compiled for, as one

@@ -167,16 +167,16 @@ static void update_w(const KernelCall *c, int64_t begin, int64_t end)
 }
 
 static const PlanKernel kernels[] = {
-    {"forward", forward},
-    {"forward_tail", forward_tail},
-    {"total_train", total_train},
-    {"total_tail", total_tail},
-    {"total_eval", total_eval},
-    {"mean", mean},
-    {"grad", grad},
-    {"grad_tail", grad_tail},
-    {"update_w", update_w},
-    {"update_b", update},
+    {"forward", forward, 0, 0},
+    {"forward_tail", forward_tail, 0, 0},
+    {"total_train", total_train, 0, 0},
+    {"total_tail", total_tail, 0, 0},
+    {"total_eval", total_eval, 0, 0},
+    {"mean", mean, 0, 0},
+    {"grad", grad, 0, 0},
+    {"grad_tail", grad_tail, 0, 0},
+    {"update_w", update_w, 0, 0},
+    {"update_b", update, 0, 0},
 };
 enum {
     K_FORWARD,
