@@ -153,6 +153,11 @@ static inline bool node_has(const Node *n, Trait t)
     return (n->op->traits & t) != 0;
 }
 
+/* Is the node for the generic kernel (see above, 2)? */
+bool node_is_generic(const Node *n);
+/* Does it compute something, but not in the generic kernel? */
+bool node_is_whole(const Node *n);
+
 /* Shared by descriptors (ops/common.c). */
 bool infer_fail(const Infer *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -31,3 +31,20 @@ const OpDesc *op_nearest(const char *name)
         nearest_try(&n, op_table[i]->name);
     return nearest_name(&n) ? op_named(nearest_name(&n)) : NULL;
 }
+
+bool node_is_generic(const Node *n)
+{
+    const OpDesc *op = n->op;
+    if (node_has(n, T_LIBRARY) || node_has(n, T_SOURCE) || node_has(n, T_ROOT))
+        return false;
+    return (node_has(n, T_ELEMENTWISE) && op->expr) ||
+           (node_has(n, T_VIEW) && op->map) ||
+           (node_has(n, T_REDUCE) && op->start && op->combine) ||
+           node_has(n, T_RESHAPE);
+}
+
+bool node_is_whole(const Node *n)
+{
+    return !node_is_generic(n) && !node_has(n, T_SOURCE) &&
+           !node_has(n, T_ROOT);
+}

@@ -19,17 +19,12 @@ static size_t value_index(Value v)
     return (size_t)v.node * MAX_OUT + v.out;
 }
 
-static bool generic_kernel(const Node *n)
-{
-    return !node_has(n, T_LIBRARY) && !node_has(n, T_ROOT);
-}
-
 static bool may_inline(const Node *n)
 {
-    if (n->group || node_has(n, T_LIBRARY) || node_has(n, T_ROOT))
+    if (n->group || !node_is_generic(n))
         return false;
     if (n->n_in == 0)
-        return !node_has(n, T_SOURCE) && !node_has(n, T_RANDOM);
+        return !node_has(n, T_RANDOM);
     return n->n_in == 1 && node_has(n, T_VIEW);
 }
 
@@ -39,7 +34,7 @@ static bool is_inlined(const Finder *f, uint32_t id)
     if (!may_inline(&f->g->node[id]))
         return false;
     for (uint32_t i = u->start[id]; i < u->start[id + 1]; i++)
-        if (!generic_kernel(&f->g->node[u->user[i]]))
+        if (!node_is_generic(&f->g->node[u->user[i]]))
             return false;
     return true;
 }
@@ -163,6 +158,14 @@ Steps graph_steps(const Graph *g, Arena *a)
     return f.steps;
 }
 
+uint32_t step_anchor(const Graph *g, const Step *s)
+{
+    for (uint32_t id = s->first; id <= s->last; id++)
+        if (node_is_whole(&g->node[id]))
+            return id;
+    return 0;
+}
+
 /* ---- writing over an operand -------------------------------------------- */
 
 static bool in_step(const Step *s, Value v)
@@ -212,13 +215,23 @@ static bool cuts_finer(const Graph *g, const Node *n)
            view_keeps_order(n, graph_type(g, n->in[0]));
 }
 
+/* Does it read `in` or what was computed from it? */
+static bool depends_on(const Step *s, const Node *n, const Trace *t, Value in)
+{
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (value_equal(n->in[i], in) ||
+            (in_step(s, n->in[i]) && t->reads[n->in[i].node - s->first]))
+            return true;
+    return false;
+}
+
 /* One node of the step: false where it reads `in` at another place. */
 static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
                            const Trace *t, Value in)
 {
     const Node *n = &g->node[id];
-    if (node_has(n, T_LIBRARY))
-        return false;
+    if (node_is_whole(n))
+        return !depends_on(s, n, t, in);
     for (uint32_t i = 0; i < n->n_in && !node_has(n, T_ROOT); i++) {
         Value v = n->in[i];
         if (!in_step(s, v) && !reads(s, v) && eventually_reads(g, s, v, in))
@@ -268,6 +281,22 @@ static bool written_together(const Graph *g, const Step *s, const Trace *t,
     return true;
 }
 
+/* Is it computed before the step's anchor runs, so that it would be written
+ * before members after the anchor read `in`? */
+static bool in_prologue(const Graph *g, const Step *s, uint32_t id, Arena *a)
+{
+    uint32_t anchor = step_anchor(g, s);
+    if (anchor <= id)
+        return false;
+    bool *needed = arena_array(a, anchor - s->first + 1, sizeof *needed);
+    needed[anchor - s->first] = true;
+    for (uint32_t n = anchor; n > id; n--)
+        for (uint32_t i = 0; needed[n - s->first] && i < g->node[n].n_in; i++)
+            if (in_step(s, g->node[n].in[i]))
+                needed[g->node[n].in[i].node - s->first] = true;
+    return needed[id - s->first];
+}
+
 /* One node that is no chain of elements but says T_INPLACE of itself. */
 static bool inplace_alone(const Graph *g, const Step *s, Value out, Value in)
 {
@@ -296,7 +325,7 @@ bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
     Trace t = {.at_place = arena_array(a, n, sizeof *t.at_place),
                .reads = arena_array(a, n, sizeof *t.reads),
                .level = arena_array(a, n, sizeof *t.level)};
-    bool ok = true;
+    bool ok = !in_prologue(g, s, out.node, a);
     for (uint32_t id = s->first; ok && id <= s->last; id++) {
         ok = stays_at_place(g, s, id, &t, in);
         trace_node(g, s, id, &t, in);

@@ -9,15 +9,27 @@
  *       `output`      its operand stays in memory to the end;
  *       inlined ones  constants (nodes without operands that are no source and
  *                     not random) and views (T_VIEW with one operand), where
- *                     every user is computed by the generic kernel: neither
- *                     T_LIBRARY nor a root.  Who uses such a view reads the
- *                     view's own operand through its map; who uses such a
- *                     constant reads nothing.
+ *                     every user is computed by the generic kernel.  Who uses
+ *                     such a view reads the view's own operand through its
+ *                     map; who uses such a constant reads nothing.
  *   - An `update` in no group is a step without results.  It runs, as a copy,
  *     only where the memory pass could not place its operand in the state's
  *     own bytes.  An `update` inside a group only makes its operand a result.
  *   - A step of one node writes all its results.  A group writes those that a
  *     root or a node outside the group uses, inlined views among them.
+ *   - A group may hold one node that the generic kernel does not compute: its
+ *     anchor, a library call or a kernel template with all that is fused around
+ *     it.  Members that the anchor needs are its prologue, they run before it;
+ *     the others are its epilogue and run after it, or after the part of it
+ *     that they need.  What passes between them is the target's business
+ *     (Target.anchor); it is in memory only where somebody outside reads it.
+ *
+ *         fuse {
+ *           %1 = mul %x, %scale             prologue
+ *           %2 = relu %1
+ *           %3 = lib_conv %2, %w            anchor
+ *           %4 = reduce_sum %3              epilogue
+ *         }
  */
 #ifndef TGC_STEPS_H
 #define TGC_STEPS_H
@@ -40,6 +52,10 @@ typedef struct Steps {
 #define NO_STEP UINT32_MAX
 
 Steps graph_steps(const Graph *g, Arena *a);
+
+/* The anchor of a step with other nodes around it, or the one node that it is
+ * where that is not generic; 0: a step of the generic kernel. */
+uint32_t step_anchor(const Graph *g, const Step *s);
 
 /* May `out` of step s be written over `in`: same bytes, and each element of
  * `in` is read, by the same iteration, before the element of `out` at its

@@ -9,6 +9,19 @@
 
 typedef struct Target Target;
 
+/* What may be fused around a node that the target runs as a whole.
+ *
+ * The group runs in `pieces`, cut along dimension 0 of everything that is
+ * computed in it: piece k of a member is computed from piece k of other
+ * members and of values of as many outermost rows, or from all of a value from
+ * outside.  So a reduction over dimension 0 stays out, but the sums of each
+ * piece (a split of dimension 0, and a sum over the rest) go in. */
+typedef struct Anchor {
+    int64_t pieces;  /* divides dimension 0; 0: the node is no anchor */
+    uint32_t before; /* bit i: operand i may be computed in the group */
+    uint32_t after;  /* bit i: result i may be read in the group */
+} Anchor;
+
 struct Target {
     const char *name; /* "cpu" */
 
@@ -30,6 +43,17 @@ struct Target {
      * of threads. */
     int (*splits)(const Target *t, const Type *operand, const int64_t *axes,
                   int n_axes);
+
+    /* What may stand in one group with node n of g.  Nodes of which this says
+     * that they are anchors are left as they are by pass `expand`; pass `fuse`
+     * forms the groups.  NULL: nothing. */
+    Anchor (*anchor)(const Target *t, const Graph *g, const Node *n);
+
+    /* May generic node n stand before operand `operand` of the anchor, or after
+     * the anchor where `operand` is -1?  For targets whose templates do not
+     * compute everything; NULL: whatever the pieces allow. */
+    bool (*joins)(const Target *t, const Graph *g, const Node *anchor,
+                  int operand, const Node *n);
 
     /* Most bytes that a library call of the module wants for itself; each
      * thread has as many, besides the arena. */

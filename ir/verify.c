@@ -18,7 +18,8 @@ typedef struct Verifier {
     HashTable input; /* names, by the node that has them */
     HashTable output;
     HashTable update;
-    uint32_t id; /* of the node being looked at */
+    uint32_t id;     /* of the node being looked at */
+    uint32_t anchor; /* of the group being looked at; 0: none so far */
 } Verifier;
 
 static bool fail(Verifier *v, const char *format, ...)
@@ -159,6 +160,22 @@ static bool same_group(const void *key, uint32_t id)
     return v->g->node[id].group == v->g->node[v->id].group;
 }
 
+/* A group has one anchor at most (steps.h). */
+static bool check_anchor(Verifier *v, const Node *n)
+{
+    if (v->id == 1 || n[-1].group != n->group)
+        v->anchor = 0;
+    if (!n->group || !node_is_whole(n))
+        return true;
+    if (v->anchor)
+        return fail(v,
+                    "its group has %%%u already, which no generic kernel "
+                    "computes either",
+                    v->anchor);
+    v->anchor = v->id;
+    return true;
+}
+
 /* A group that begins here must not have been before. */
 static bool check_group(Verifier *v, const Node *n)
 {
@@ -179,7 +196,7 @@ static bool check_node(Verifier *v)
     if (n->loc >= v->g->module->n_locs)
         return fail(v, "a location that the module does not have");
     return check_operands(v, n) && check_attrs(v, n) && check_types(v, n) &&
-           check_group(v, n) && check_ends(v, n);
+           check_group(v, n) && check_anchor(v, n) && check_ends(v, n);
 }
 
 bool graph_verify(const Graph *g, Error *e)

@@ -203,17 +203,24 @@ static void copy_node(Expand *e, uint32_t id)
     mark_cut(e, e->was_cut[id]);
 }
 
-static bool stays(const Node *n)
+/* The target runs it as it is. */
+static bool is_anchor(const Expand *e, const Node *n)
+{
+    const Target *t = e->target;
+    return t && t->anchor && t->anchor(t, e->r.from, n).pieces > 0;
+}
+
+static bool stays(const Expand *e, const Node *n)
 {
     return n->group || node_has(n, T_SOURCE) || node_has(n, T_ROOT) ||
-           node_has(n, T_LIBRARY);
+           node_has(n, T_LIBRARY) || is_anchor(e, n);
 }
 
 static bool expand_node(Expand *e, uint32_t id)
 {
     Node n = e->r.from->node[id];
     Graph *g = e->r.to;
-    if (stays(&n)) {
+    if (stays(e, &n)) {
         copy_node(e, id);
         return true;
     }

@@ -32,9 +32,6 @@ Graph *schedule_graph(Graph *from, PassContext *c);
 bool pass_fail(PassContext *c, Loc loc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Is the node for the generic kernel (op.h)? */
-bool node_is_generic(const Node *n);
-
 /* "grad, plain" */
 void facts_print(uint32_t facts, FILE *out);
 

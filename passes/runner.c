@@ -33,17 +33,6 @@ bool passes_each_graph(Module *m, PassContext *c, GraphRewrite *rewrite)
     return true;
 }
 
-bool node_is_generic(const Node *n)
-{
-    const OpDesc *op = n->op;
-    if (node_has(n, T_LIBRARY) || node_has(n, T_SOURCE) || node_has(n, T_ROOT))
-        return false;
-    return (node_has(n, T_ELEMENTWISE) && op->expr) ||
-           (node_has(n, T_VIEW) && op->map) ||
-           (node_has(n, T_REDUCE) && op->start && op->combine) ||
-           node_has(n, T_RESHAPE);
-}
-
 /* ---- facts -------------------------------------------------------------- */
 
 static bool trains(const Module *m)

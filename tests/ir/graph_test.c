@@ -265,6 +265,23 @@ static void test_verify_groups(void **state)
     assert_true(module_verify(m, &e));
 }
 
+static void test_verify_anchors(void **state)
+{
+    Module *m = *state;
+    Graph *g = module_graph(m, "train");
+    Value a = matrix(g, "a", 3, 3);
+    for (uint32_t i = 0; i < 2; i++) {
+        g->group = 5;
+        a = ir_unary(g, &op_relu, a);
+        a = ir_node(g, &op_matmul, (Value[]){a, a}, 2, NULL, 0);
+    }
+    expect_invalid(m, "graph train: %5 (matmul): its group has %3 already, "
+                      "which no generic kernel computes either");
+    graph_node(g, a)->group = 6;
+    Error e;
+    assert_true(module_verify(m, &e));
+}
+
 static void test_verify_names(void **state)
 {
     Module *m = *state;
@@ -316,6 +333,7 @@ int main(void)
         TEST(test_rewrite),
         TEST(test_verify_operands_and_types),
         TEST(test_verify_groups),
+        TEST(test_verify_anchors),
         TEST(test_verify_names),
         TEST(test_verify_state_layout),
         TEST(test_verify_table),

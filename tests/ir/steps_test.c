@@ -213,6 +213,55 @@ static void test_overwrite_cuts(void **state)
                     5, 1));
 }
 
+#define SQUARE                                                                 \
+    "%5 = lib_matmul %x, %y {transpose_b=true, rows=4}\n" /* [4,4]             \
+                                                           */
+
+/* Groups around a library call: what passes between its members is in memory
+ * only where somebody outside reads it. */
+static void test_anchors(void **state)
+{
+    (void)state;
+    expect_steps(SQUARE
+                 "fuse {\n%6 = relu %5\n%7 = lib_matmul %6, %y {rows=2}\n"
+                 "%8 = add %7, %x\n}\noutput %8 {name=\"o\"}",
+                 "5-5: 1 2 > 5; 6-8: 1 2 5 > 8");
+    expect_steps(SQUARE
+                 "fuse {\n%6 = relu %5\n%7 = lib_matmul %6, %y {rows=2}\n"
+                 "%8 = add %7, %x\n}\noutput %8 {name=\"o\"}"
+                 "output %7 {name=\"p\"}",
+                 "5-5: 1 2 > 5; 6-8: 1 2 5 > 7 8");
+    /* a view that the anchor reads has to be in memory */
+    expect_steps("%5 = transpose %y {order=[1,0]}\n"
+                 "fuse {\n%6 = relu %x\n%7 = lib_matmul %6, %5 {rows=2}\n}\n"
+                 "output %7 {name=\"o\"}",
+                 "5-5: 2 > 5; 6-7: 1 5 > 7");
+    Fixture f;
+    read_graph(&f, SQUARE "fuse {\n%6 = relu %5\n%7 = neg %6\n}\n"
+                          "fuse {\n%8 = relu %7\n"
+                          "%9 = lib_matmul %8, %y {rows=2}\n}\n"
+                          "output %9 {name=\"o\"}");
+    assert_int_equal(step_anchor(f.g, &f.s.step[0]), 5);
+    assert_int_equal(step_anchor(f.g, &f.s.step[1]), 0);
+    assert_int_equal(step_anchor(f.g, &f.s.step[2]), 9);
+    done(&f);
+}
+
+static void test_overwrite_anchors(void **state)
+{
+    (void)state;
+    const char *after = SQUARE "fuse {\n%6 = lib_matmul %5, %x {rows=2}\n"
+                               "%7 = add %6, %y\n}\noutput %7 {name=\"o\"}";
+    assert_true(may(after, 7, 2));
+    assert_false(may(after, 7, 1)); /* the call reads all of it */
+    const char *before = SQUARE "fuse {\n%6 = relu %y\n"
+                                "%7 = lib_matmul %5, %6 {rows=2}\n"
+                                "%8 = add %7, %y\n}\noutput %8 {name=\"o\"}"
+                                "output %6 {name=\"p\"}";
+    assert_false(may(before, 8, 2)); /* the call needs it */
+    assert_false(may(before, 6, 2)); /* what comes after the call reads it */
+}
+
 /* Large graphs take time in proportion. */
 static void test_large(void **state)
 {
@@ -244,6 +293,8 @@ int main(void)
         cmocka_unit_test(test_overwrite_views),
         cmocka_unit_test(test_overwrite_reductions),
         cmocka_unit_test(test_overwrite_cuts),
+        cmocka_unit_test(test_anchors),
+        cmocka_unit_test(test_overwrite_anchors),
         cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
