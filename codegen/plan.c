@@ -53,8 +53,26 @@ static void end_array(FILE *out, size_t n)
 
 /* ---- the module's tables ------------------------------------------------ */
 
-static void write_setting(const SettingSpec *spec, const char *key,
-                          const char *text, FILE *out)
+/* "resnet.net:23", the default, or told to the compiler. */
+static void write_origin(const Module *m, const SettingSpec *spec,
+                         const Setting *s, const char *text, FILE *out)
+{
+    char origin[256];
+    const LocInfo *at = s->loc ? &m->loc[s->loc] : NULL;
+    if (at) {
+        const char *slash = strrchr(at->file, '/');
+        snprintf(origin, sizeof origin, "%s:%u", slash ? slash + 1 : at->file,
+                 at->line);
+        write_string(out, origin);
+    } else {
+        bool same = spec && spec->value && !strcmp(spec->value, text);
+        write_string(out, same ? "default" : "compiled in");
+    }
+}
+
+static void write_setting(const Module *m, const SettingSpec *spec,
+                          const char *key, const Setting *s, const char *text,
+                          FILE *out)
 {
     fputs("{", out);
     write_string(out, key);
@@ -70,8 +88,12 @@ static void write_setting(const SettingSpec *spec, const char *key,
         write_string(out, spec->words);
     else
         fputs("0", out);
-    fprintf(out, ",%.17g,%.17g},\n", spec ? spec->low : 0,
-            spec ? spec->high : 0);
+    fprintf(out, ",%.17g,%.17g,", spec ? spec->low : 0, spec ? spec->high : 0);
+    if (s)
+        write_origin(m, spec, s, text, out);
+    else
+        fputs("0", out);
+    fputs("},\n", out);
 }
 
 /* Those that are set, and those that are not but may be when the program
@@ -82,13 +104,13 @@ static size_t write_settings(const Module *m, Arena *a, FILE *out)
     fputs("static const PlanSetting settings[] = {\n", out);
     for (size_t i = 0; i < m->settings.n; i++) {
         const Setting *s = &m->settings.item[i];
-        write_setting(setting_spec(s->key), s->key,
+        write_setting(m, setting_spec(s->key), s->key, s,
                       setting_value_text(&s->value, a), out);
     }
     for (const SettingSpec *spec = setting_table; spec->key; spec++) {
         if (!spec->run_time || settings_get(&m->settings, spec->key))
             continue;
-        write_setting(spec, spec->key, NULL, out);
+        write_setting(m, spec, spec->key, NULL, NULL, out);
         n++;
     }
     end_array(out, n);

@@ -19,12 +19,14 @@
 /* Where a training run is. */
 typedef struct Progress {
     int64_t seed;
-    int64_t step;         /* steps done since the start of training */
-    int64_t epoch;        /* epochs done, evaluated and all */
-    int64_t batch;        /* batches of the next epoch that are done */
-    int64_t samples;      /* training images in an epoch */
-    int64_t best_correct; /* of the best evaluation so far; -1: none yet */
-    int64_t best_epoch;   /* the epoch, from 0, after which that was */
+    int64_t step;          /* steps done since the start of training */
+    int64_t epoch;         /* epochs done, evaluated and all */
+    int64_t batch;         /* batches of the next epoch that are done */
+    int64_t samples;       /* training images in an epoch */
+    int64_t best_correct;  /* of the best evaluation so far; -1: none yet */
+    int64_t best_epoch;    /* the epoch, from 0, after which that was */
+    int64_t stall;         /* evaluations since one was better by min_delta */
+    int64_t stall_correct; /* of that one; -1: none yet */
 } Progress;
 
 /* ---- saving ---------------------------------------------------------------

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- settings and progress ----------------------------------------------- */
+/* ---- progress ------------------------------------------------------------ */
 
 static bool is_checkpoint(const WeightFile *f, const Plan *plan, Status *s)
 {
@@ -40,34 +40,6 @@ static bool is_checkpoint(const WeightFile *f, const Plan *plan, Status *s)
     return true;
 }
 
-static bool setting_agrees(const WeightFile *f, ConfigItem *item, Status *s)
-{
-    char key[256];
-    snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
-    const char *text = weights_metadata(f, key);
-    if (!text || (item->text && !strcmp(text, item->text)) ||
-        !strcmp(item->key, "threads"))
-        return true;
-    if (item->given && strcmp(item->key, "seed"))
-        return true; /* this run's wish comes first */
-    if (item->given || !item->plan->run_time)
-        return status_fail(s,
-                           "%s was made with %s = %s, this run has %s (start "
-                           "a new run from its weights with --init)",
-                           weights_path(f), item->key, text,
-                           item->text ? item->text : "none");
-    item->text = text;
-    return true;
-}
-
-bool checkpoint_settings(const WeightFile *f, Config *c, Status *s)
-{
-    for (uint32_t i = 0; i < c->n; i++)
-        if (!setting_agrees(f, &c->item[i], s))
-            return false;
-    return true;
-}
-
 bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
                          Status *s)
 {
@@ -75,6 +47,8 @@ bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
         return false;
     for (int i = 0; i < PROGRESS_KEYS; i++) {
         const char *text = weights_metadata(f, progress_keys[i].key);
+        if (!text && progress_keys[i].newer)
+            continue;
         if (!text || !number_int(text, progress_field(p, i)) ||
             *progress_field(p, i) < progress_keys[i].low)
             return status_fail(s,
@@ -119,6 +93,58 @@ static const char *trouble_is(const Trouble *t)
 {
     return t->n == 1 ? "is" : "are";
 }
+
+/* ---- settings ------------------------------------------------------------ */
+
+/* What decides which images an epoch has, and in which order. */
+static bool setting_fixed(const ConfigItem *item)
+{
+    static const char *const fixed[] = {"seed"};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (!strcmp(item->key, fixed[i]))
+            return true;
+    return !item->plan->run_time;
+}
+
+/* A setting of the checkpoint is this run's too, unless the command line gives
+ * another one. */
+static void match_setting(const WeightFile *f, ConfigItem *item,
+                          Trouble *trouble)
+{
+    char key[256];
+    snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
+    const char *text = weights_metadata(f, key);
+    if (!text || !strcmp(item->key, "threads"))
+        return;
+    if (item->text && !strcmp(text, item->text))
+        return;
+    if (setting_fixed(item) && (item->given || !item->plan->run_time)) {
+        trouble_add(trouble, "%s = %s (here %s)", item->key, text,
+                    item->text ? item->text : "none");
+        return;
+    }
+    if (item->given) {
+        item->was = text;
+        return;
+    }
+    item->text = text;
+    item->resumed = true;
+}
+
+bool checkpoint_settings(const WeightFile *f, Config *c, Status *s)
+{
+    Trouble trouble = {0};
+    for (uint32_t i = 0; i < c->n; i++)
+        match_setting(f, &c->item[i], &trouble);
+    if (!trouble.n)
+        return true;
+    return status_fail(s,
+                       "%s was made with %s, which a run that goes on cannot "
+                       "change (start a new run from its weights with --init)",
+                       weights_path(f), trouble.text);
+}
+
+/* ---- names, shapes, types ------------------------------------------------ */
 
 typedef struct Matching {
     const WeightFile *file;

@@ -15,7 +15,7 @@ bool config_open(Config *c, const Plan *plan, Status *s)
     c->n = plan->n_settings;
     for (uint32_t i = 0; i < c->n; i++) {
         const PlanSetting *p = &plan->settings[i];
-        c->item[i] = (ConfigItem){p->key, p->text, p, false};
+        c->item[i] = (ConfigItem){.key = p->key, .text = p->text, .plan = p};
     }
     return true;
 }
@@ -140,6 +140,15 @@ bool config_given(const Config *c, const char *key)
 {
     const ConfigItem *item = config_find(c, key);
     return item && item->given;
+}
+
+const char *config_origin(const ConfigItem *item)
+{
+    if (item->given)
+        return "command line";
+    if (item->resumed)
+        return "checkpoint";
+    return item->text && item->plan->origin ? item->plan->origin : "default";
 }
 
 const char *config_text(const Config *c, const char *key)

@@ -9,7 +9,9 @@
 typedef struct ConfigItem {
     const char *key, *text; /* text NULL: unset */
     const PlanSetting *plan;
-    bool given; /* on the command line of this run */
+    bool given;      /* on the command line of this run */
+    const char *was; /* in the checkpoint, where this run changes it */
+    bool resumed;    /* as the checkpoint says */
 } ConfigItem;
 
 typedef struct Config {
@@ -27,6 +29,9 @@ bool config_set(Config *c, const char *key, const char *text, Status *s);
 /* From "key=value", which is kept by reference. */
 bool config_assign(Config *c, const char *assignment, Status *s);
 bool config_given(const Config *c, const char *key);
+/* Where its value comes from: "command line", "checkpoint", "tiny.net:3",
+ * "default". */
+const char *config_origin(const ConfigItem *item);
 
 /* NULL where unset. */
 const char *config_text(const Config *c, const char *key);

@@ -50,3 +50,27 @@ int number_list(const char *text, double *value, int room)
             return -1;
     }
 }
+
+bool number_duration(const char *text, double *seconds)
+{
+    static const char units[] = "dhms";
+    static const double unit_seconds[] = {86400, 3600, 60, 1};
+    const char *least = units; /* units come in falling order, each once */
+    double sum = 0;
+    if (!*text)
+        return false;
+    while (*text) {
+        char *end;
+        const char *unit;
+        if (*text < '0' || *text > '9')
+            return false;
+        double n = strtod(text, &end);
+        if (!*end || !(unit = strchr(least, *end)))
+            return false;
+        sum += n * unit_seconds[unit - units];
+        least = unit + 1;
+        text = end + 1;
+    }
+    *seconds = sum;
+    return sum > 0 && sum < 1e12;
+}

@@ -28,6 +28,7 @@ typedef enum OptionKind {
     OPTION_FLAG,
     OPTION_TEXT,
     OPTION_COUNT,   /* whole number, 0 or more */
+    OPTION_TIME,    /* 90s, 30m, 1h30m */
     OPTION_SETTING, /* another name for a setting */
     OPTION_ASSIGN   /* --set KEY=VALUE */
 } OptionKind;
@@ -60,16 +61,26 @@ static const OptionSpec option_table[] = {
     {"--init", "FILE", VERB_TRAIN, OPTION_TEXT, FIELD(init), NULL,
      "start from these weights (safetensors, PyTorch's, .npz)"},
     {"--resume", "CKPT", VERB_TRAIN, OPTION_TEXT, FIELD(resume), NULL,
-     "go on from a checkpoint, to the same bits as if never stopped"},
+     "go on from a checkpoint, or from the last one in a run's folder, to the "
+     "same bits as if never stopped"},
     {"--save-dir", "DIR", VERB_TRAIN, OPTION_TEXT, FIELD(save_dir), NULL,
-     "folder for last.safetensors and best.safetensors, written after each "
-     "epoch and when stopped; with --resume: where the checkpoint is; else "
+     "folder for checkpoints, written after each epoch and when stopped, "
+     "logs and settings; with --resume: where the checkpoint is; else "
      "nothing is saved"},
+    {"--overwrite", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(overwrite), NULL,
+     "take the place of the run that the folder holds"},
     {"--save-every", "N", VERB_TRAIN, OPTION_COUNT, FIELD(save_every), NULL,
      "write last.safetensors after every N steps as well"},
     {"--log", "FILE", VERB_TRAIN, OPTION_TEXT, FIELD(log), NULL,
-     "one JSON object for each step: step and epoch (from 1), loss, "
-     "correct, lr, data_ms (waiting for data), step_ms (computing)"},
+     "one JSON object for each step, or a row where FILE ends in .csv: step "
+     "and epoch (from 1), loss, correct, lr, data_ms (waiting for data), "
+     "step_ms (computing)"},
+    {"--time-limit", "TIME", VERB_TRAIN, OPTION_TIME, FIELD(time_limit), NULL,
+     "stop and save after 90s, 30m, 1h30m"},
+    {"--patience", "N", VERB_TRAIN, OPTION_SETTING, 0, "patience",
+     "stop after N evaluations without a better accuracy"},
+    {"--print-config", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(print_config), NULL,
+     "print every setting, its value and where that comes from, and end"},
     {"--no-augment", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(no_augment), NULL,
      "neither crop nor flip"},
     {"--no-shuffle", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(no_shuffle), NULL,
@@ -167,6 +178,12 @@ static bool option_store(Options *o, const OptionSpec *x, const char *value,
         return (number_int(value, count) && *count >= 0) ||
                status_fail(s, "%s wants a whole number, 0 or more, not \"%s\"",
                            x->name, value);
+    case OPTION_TIME:
+        return number_duration(value, field) ||
+               status_fail(s,
+                           "%s wants a time like 90s, 30m or 1h30m, not "
+                           "\"%s\"",
+                           x->name, value);
     case OPTION_SETTING:
         return option_add_setting(o, x->setting, value, s);
     default:
@@ -198,7 +215,7 @@ static bool option_parse(Options *o, char **argv, int argc, int *at, Status *s)
 
 bool options_parse(Options *o, int argc, char **argv, Status *s)
 {
-    *o = (Options){.steps = -1, .save_every = -1};
+    *o = (Options){.steps = -1, .save_every = -1, .argv = argv, .argc = argc};
     if (argc < 2)
         return status_fail(s, "a command is missing: train, eval, info or "
                               "bench (--help says more)");

@@ -22,10 +22,14 @@ typedef struct OptionSetting {
 typedef struct Options {
     Verb verb;
     bool help, json, no_augment, no_shuffle, profile;
+    bool overwrite, print_config;
     const char *data, *init, *resume, *weights, *save_dir, *log;
     int64_t steps, save_every; /* -1: not given */
+    double time_limit;         /* seconds; 0: none */
     OptionSetting setting[OPTIONS_MOST];
     int n_settings;
+    char **argv; /* as it was given, argc words */
+    int argc;
 } Options;
 
 /* argv[1] is the verb.  Refuses what it does not know with a suggestion. */

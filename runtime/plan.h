@@ -84,8 +84,9 @@ typedef struct PlanSetting {
                          where unset: run_time ones are listed even so */
     bool run_time;    /* may be changed by the binary's command line */
     uint8_t kind;
-    const char *words; /* allowed words, "constant cosine"; NULL: any */
-    double low, high;  /* allowed numbers */
+    const char *words;  /* allowed words, "constant cosine"; NULL: any */
+    double low, high;   /* allowed numbers */
+    const char *origin; /* "resnet.net:23", "default"; NULL: unset */
 } PlanSetting;
 
 /* Same numbers as the IR's StateRole. */

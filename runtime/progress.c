@@ -2,6 +2,7 @@
 #include "progress.h"
 #include "clock.h"
 #include "format.h"
+#include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -136,9 +137,10 @@ static void table_head(ProgressBar *p)
     p->headed = true;
 }
 
-void progress_row(ProgressBar *p, const ProgressRow *row)
+void progress_row(ProgressBar *p, const EpochRow *row)
 {
     char time[32], epoch[48], loss[32] = "-", accuracy[32] = "-";
+    char test_loss[32] = "-", test_accuracy[32] = "-";
     double seconds = p->seconds;
     progress_clear(p);
     if (!p->headed)
@@ -150,11 +152,13 @@ void progress_row(ProgressBar *p, const ProgressRow *row)
         snprintf(accuracy, sizeof accuracy, "%.2f %%",
                  share((double)p->correct, (double)p->images));
     }
-    fprintf(p->out,
-            "%7s  %8s  %8s  %9.4f  %6.2f %%  %7.0f  %3.0f %%  %7s  "
-            "%9.3g%s\n",
-            epoch, loss, accuracy, row->test_loss,
-            share((double)row->test_correct, (double)row->test_total),
+    if (isfinite(row->test_loss)) { /* none where it was not evaluated */
+        snprintf(test_loss, sizeof test_loss, "%.4f", row->test_loss);
+        snprintf(test_accuracy, sizeof test_accuracy, "%.2f %%",
+                 100 * row->test_accuracy);
+    }
+    fprintf(p->out, "%7s  %8s  %8s  %9s  %8s  %7.0f  %3.0f %%  %7s  %9.3g%s\n",
+            epoch, loss, accuracy, test_loss, test_accuracy,
             seconds > 0 ? (double)p->images / seconds : 0,
             share(p->data, seconds),
             format_duration(row->seconds, time, sizeof time), row->lr,

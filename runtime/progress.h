@@ -6,8 +6,7 @@
 #ifndef TGC_PROGRESS_H
 #define TGC_PROGRESS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "record.h"
 #include <stdio.h>
 
 typedef struct ProgressBar {
@@ -41,13 +40,7 @@ void progress_step(ProgressBar *p, const ProgressStep *x);
 void progress_note(ProgressBar *p, const char *text);
 
 /* The epoch's row of the table. */
-typedef struct ProgressRow {
-    double test_loss;
-    int64_t test_correct, test_total;
-    double lr, seconds; /* of the epoch, evaluation included */
-    bool best;
-} ProgressRow;
-void progress_row(ProgressBar *p, const ProgressRow *row);
+void progress_row(ProgressBar *p, const EpochRow *row);
 
 /* Takes the bar away, before other output. */
 void progress_clear(ProgressBar *p);

@@ -63,6 +63,9 @@ void signals_close(Signals *x)
     atomic_store(&x->closing, 1);
     pthread_kill(x->thread, SIGUSR1);
     pthread_join(x->thread, NULL);
-    pthread_sigmask(SIG_SETMASK, &x->before, NULL);
+    /* After a signal the process is on its way out: one more must not change
+     * the status that it leaves with. */
+    if (!atomic_load(&x->pending))
+        pthread_sigmask(SIG_SETMASK, &x->before, NULL);
     free(x);
 }

@@ -13,14 +13,14 @@
 #include "commands.h"
 #include "evaluate.h"
 #include "init.h"
-#include "log.h"
 #include "progress.h"
+#include "record.h"
+#include "rundir.h"
 #include "schedule.h"
+#include "stop.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LAST "last.safetensors"
-#define BEST "best.safetensors"
 
 /* A graph together with the memory that its batches come in. */
 typedef struct Feed {
@@ -35,29 +35,31 @@ typedef struct Train {
     WeightFile *resumed; /* settings refer to its text */
     Loader *images, *test;
     CheckpointWriter *writer; /* NULL: nothing is saved */
-    Log log;
+    Record record;
     ProgressBar bar;
     Progress progress;
     Feed train, tail, eval; /* tail.graph -1: there is none */
     int64_t full, batches;  /* full ones in an epoch; with the tail */
-    int64_t epochs, last_step;
-    int stopped; /* the signal that ended it */
-    bool saved;  /* last.safetensors holds just this progress */
-    char folder[4096];
+    int64_t epochs, last_step, eval_every;
+    Stop stop;
+    bool stalled; /* accuracy gets no better: this is the end */
+    bool saved;   /* last.safetensors holds just this progress */
+    char checkpoint[RUNDIR_PATH]; /* that it goes on from; "": none */
+    char folder[RUNDIR_PATH];     /* that it writes into; "": none */
 } Train;
 
 /* ---- saving -------------------------------------------------------------- */
 
 static bool train_save_best(Train *t, Status *s)
 {
-    return !t->writer || checkpoint_save(t->writer, &t->progress, BEST, s);
+    return !t->writer || checkpoint_save(t->writer, &t->progress, RUN_BEST, s);
 }
 
 static bool train_save(Train *t, Status *s)
 {
     if (!t->writer || t->saved)
         return true;
-    t->saved = checkpoint_save(t->writer, &t->progress, LAST, s);
+    t->saved = checkpoint_save(t->writer, &t->progress, RUN_LAST, s);
     return t->saved;
 }
 
@@ -81,7 +83,7 @@ static bool train_blame(Train *t, const Feed *feed, const LoaderBatch *batch,
 }
 
 static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
-                      LogRow *row, Status *s)
+                      StepRow *row, Status *s)
 {
     Executor *e = t->session.executor;
     Progress *p = &t->progress;
@@ -101,6 +103,7 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
     t->saved = false;
     row->step = p->step;
     row->epoch = p->epoch + 1;
+    row->images = batch->count;
     row->loss = result.loss;
     row->correct = result.correct;
     row->data_ms = 1e3 * batch->wait;
@@ -108,12 +111,12 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
     return true;
 }
 
-static void train_show(Train *t, const LoaderBatch *batch, const LogRow *row)
+static void train_show(Train *t, const StepRow *row)
 {
     const ProgressStep step = {
         .step = row->step,
         .batch = t->progress.batch,
-        .images = batch->count,
+        .images = row->images,
         .correct = row->correct,
         .loss = row->loss,
         .data = 1e-3 * row->data_ms,
@@ -125,16 +128,17 @@ static void train_show(Train *t, const LoaderBatch *batch, const LogRow *row)
 static bool train_step(Train *t, const Feed *feed, const LoaderBatch *batch,
                        Status *s)
 {
-    LogRow row;
+    StepRow row;
     bool done = train_run(t, feed, batch, &row, s);
     loader_release(t->images, batch->slot);
-    if (!done || !log_row(&t->log, &row, s))
+    if (!done)
         return false;
-    train_show(t, batch, &row);
+    record_step(&t->record, &row);
+    train_show(t, &row);
     int64_t every = t->session.options->save_every;
     if (every > 0 && row.step % every == 0 && !train_save(t, s))
         return false;
-    t->stopped = signals_pending(t->signals);
+    stop_asked(&t->stop);
     return true;
 }
 
@@ -142,7 +146,7 @@ static bool train_step(Train *t, const Feed *feed, const LoaderBatch *batch,
 
 static bool train_over(const Train *t)
 {
-    return t->stopped || t->progress.step >= t->last_step;
+    return t->stop.now || t->progress.step >= t->last_step;
 }
 
 /* Batches up to end-1 of this epoch, as far as there are and as time allows. */
@@ -164,35 +168,60 @@ static bool train_batches(Train *t, const Feed *feed, int64_t end, Status *s)
     return !s->failed;
 }
 
+/* Every so many epochs and after the last one; which one that is must not
+ * depend on where a run was stopped. */
+static bool train_evaluates(const Train *t)
+{
+    int64_t epoch = t->progress.epoch + 1;
+    return epoch % t->eval_every == 0 || epoch == t->epochs;
+}
+
+/* The test images, and what they say about the best weights.  True without a
+ * row where a signal came in between. */
+static bool train_evaluate(Train *t, EpochRow *row, Status *s)
+{
+    Progress *p = &t->progress;
+    Evaluation result;
+    double began = clock_now();
+    progress_note(&t->bar, "evaluating");
+    if (!evaluate(&t->session, t->test, t->eval.graph, t->signals, &result, s))
+        return false;
+    stop_asked(&t->stop);
+    if (result.stopped)
+        return true;
+    row->epoch = p->epoch + 1;
+    row->test_loss = result.loss;
+    row->test_accuracy = (double)result.correct / (double)result.total;
+    row->eval_seconds = clock_now() - began;
+    row->best = result.correct > p->best_correct;
+    stop_count(&t->stop, p, result.correct, result.total);
+    if (!row->best)
+        return true;
+    p->best_correct = result.correct;
+    p->best_epoch = p->epoch;
+    return true;
+}
+
 /* The epoch is over: evaluate, and keep what is best. */
 static bool train_epoch_end(Train *t, double began, Status *s)
 {
     Progress *p = &t->progress;
-    Evaluation result;
-    progress_note(&t->bar, "evaluating");
-    if (!evaluate(&t->session, t->test, t->eval.graph, t->signals, &result, s))
+    EpochRow row = {.test_loss = NAN, .test_accuracy = NAN};
+    if (!train_evaluates(t))
+        row.epoch = p->epoch + 1;
+    else if (!train_evaluate(t, &row, s))
         return false;
-    t->stopped = signals_pending(t->signals);
-    if (result.stopped)
+    if (!row.epoch)
         return true;
-    bool best = result.correct > p->best_correct;
-    if (best) {
-        p->best_correct = result.correct;
-        p->best_epoch = p->epoch;
-    }
-    const ProgressRow row = {
-        .test_loss = result.loss,
-        .test_correct = result.correct,
-        .test_total = result.total,
-        .lr = schedule_lr(&t->schedule, p->epoch, 0),
-        .seconds = clock_now() - began,
-        .best = best,
-    };
+    row.step = p->step;
+    row.lr = schedule_lr(&t->schedule, p->epoch, 0);
+    row.seconds = clock_now() - began;
     progress_row(&t->bar, &row);
+    record_epoch(&t->record, &row);
     p->epoch++;
     p->batch = 0;
     t->saved = false;
-    return (!best || train_save_best(t, s)) && train_save(t, s);
+    return (!row.best || train_save_best(t, s)) && train_save(t, s);
 }
 
 static bool train_epoch(Train *t, Status *s)
@@ -201,10 +230,10 @@ static bool train_epoch(Train *t, Status *s)
     progress_epoch(&t->bar, t->progress.epoch);
     if (!train_batches(t, &t->train, t->full, s))
         return false;
-    if (t->tail.graph >= 0 && !t->stopped && t->progress.batch == t->full &&
+    if (t->tail.graph >= 0 && !t->stop.now && t->progress.batch == t->full &&
         !train_batches(t, &t->tail, t->batches, s))
         return false;
-    if (t->stopped || t->progress.batch < t->batches)
+    if (t->stop.now || t->progress.batch < t->batches)
         return true;
     return train_epoch_end(t, began, s);
 }
@@ -216,10 +245,12 @@ static void train_farewell(Train *t)
     const Progress *p = &t->progress;
     const char *where = t->writer ? checkpoint_folder(t->writer) : NULL;
     progress_clear(&t->bar);
-    if (t->stopped && where)
-        printf("stopped after step %lld; go on with --resume %s/" LAST "\n",
+    if (t->stop.why[0] && !t->stop.signal && (t->stop.now || t->stalled))
+        printf("%s\n", t->stop.why);
+    if (t->stop.now && where)
+        printf("stopped after step %lld; go on with --resume %s\n",
                (long long)p->step, where);
-    else if (t->stopped)
+    else if (t->stop.now)
         printf("stopped after step %lld; nothing was saved (--save-dir)\n",
                (long long)p->step);
     else if (p->best_correct >= 0)
@@ -238,10 +269,14 @@ static void train_farewell(Train *t)
 static bool train_loop(Train *t, Status *s)
 {
     Progress *p = &t->progress;
-    while (!t->stopped && p->epoch < t->epochs &&
-           (p->step < t->last_step || p->batch == t->batches))
+    while (!t->stop.now && p->epoch < t->epochs &&
+           (p->step < t->last_step || p->batch == t->batches)) {
+        t->stalled = p->batch == 0 && stop_stalled(&t->stop, p);
+        if (t->stalled)
+            break;
         if (!train_epoch(t, s))
             return false;
+    }
     /* After an epoch's end that is done already. */
     if (!train_save(t, s))
         return false;
@@ -258,9 +293,11 @@ static bool open_resumed(Train *t, Status *s)
     if (o->resume && o->init)
         return status_fail(s, "--resume and --init exclude each other: a "
                               "checkpoint has its weights in it");
-    t->progress = (Progress){.best_correct = -1, .best_epoch = -1};
+    t->progress =
+        (Progress){.best_correct = -1, .best_epoch = -1, .stall_correct = -1};
     if (o->resume) {
-        t->resumed = weights_open(o->resume, s);
+        t->resumed =
+            weights_open(rundir_checkpoint(o->resume, t->checkpoint), s);
         if (!t->resumed ||
             !checkpoint_progress(t->resumed, t->session.plan, &t->progress,
                                  s) ||
@@ -350,6 +387,8 @@ static void open_end(Train *t)
 {
     int64_t steps = t->session.options->steps;
     t->epochs = config_int(&t->session.config, "epochs", 1);
+    t->eval_every = config_int(&t->session.config, "eval_every", 1);
+    stop_open(&t->stop, t->signals, &t->session.config, t->session.options);
     if (__builtin_mul_overflow(t->epochs, t->batches, &t->last_step))
         t->last_step = INT64_MAX;
     if (steps >= 0 && steps < t->last_step)
@@ -358,30 +397,47 @@ static void open_end(Train *t)
 }
 
 /* --save-dir, or with --resume the folder that the checkpoint is in. */
-static const char *save_folder(Train *t)
+static bool open_folder(Train *t, Status *s)
 {
     const Options *o = t->session.options;
-    if (o->save_dir || !o->resume)
-        return o->save_dir;
-    const char *slash = strrchr(o->resume, '/');
-    if (!slash)
-        return ".";
-    int n = slash == o->resume ? 1 : (int)(slash - o->resume);
-    snprintf(t->folder, sizeof t->folder, "%.*s", n, o->resume);
-    return t->folder;
+    const char *checkpoint = t->resumed ? t->checkpoint : NULL;
+    if (o->save_dir)
+        snprintf(t->folder, sizeof t->folder, "%s", o->save_dir);
+    else if (checkpoint)
+        rundir_of(checkpoint, t->folder);
+    return !t->folder[0] ||
+           rundir_claim(t->folder, checkpoint, o->overwrite, s);
 }
 
 static bool open_outputs(Train *t, Status *s)
 {
     const Options *o = t->session.options;
-    const char *folder = save_folder(t);
+    const char *folder = t->folder[0] ? t->folder : NULL;
+    const RecordPlaces places = {o->log, folder, t->progress.step,
+                                 t->progress.epoch};
     if (folder) {
         t->writer = checkpoint_writer_open(t->session.executor,
                                            &t->session.config, folder, s);
-        if (!t->writer)
+        if (!t->writer || (o->overwrite && !rundir_clear(folder, s)))
             return false;
+        rundir_describe(folder, &t->session, t->progress.step);
     }
-    return log_open(&t->log, o->log, t->progress.step, s);
+    return record_open(&t->record, &places, s);
+}
+
+/* What this run has otherwise than the one it goes on from. */
+static void greet_changes(const Train *t)
+{
+    const Config *c = &t->session.config;
+    int n = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const ConfigItem *item = &c->item[i];
+        if (item->was)
+            printf("%s %s = %s (was %s)", n++ ? "," : "changed:", item->key,
+                   item->text, item->was);
+    }
+    if (n)
+        putchar('\n');
 }
 
 static void train_greet(const Train *t)
@@ -397,6 +453,7 @@ static void train_greet(const Train *t)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,
                (long long)t->progress.batch, (long long)t->batches);
+    greet_changes(t);
     if (!t->writer)
         printf("note: without --save-dir nothing is saved\n");
     const Schedule *c = &t->schedule;
@@ -408,7 +465,7 @@ static void train_greet(const Train *t)
 
 static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
 {
-    t->log.fd = -1;
+    record_init(&t->record);
     if (!session_open(&t->session, plan, o, s))
         return false;
     if (!o->data)
@@ -416,7 +473,7 @@ static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
                               "data set's files");
     /* Before any other thread, so that signals come to one place. */
     t->signals = signals_open(s);
-    if (!t->signals || !open_resumed(t, s) ||
+    if (!t->signals || !open_resumed(t, s) || !open_folder(t, s) ||
         !session_executor(&t->session, s) || !open_weights(t, s) ||
         !open_data(t, s) || !open_outputs(t, s))
         return false;
@@ -425,19 +482,41 @@ static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
     return true;
 }
 
-static bool train_close(Train *t, Status *s)
+static void train_close(Train *t)
 {
+    record_close(&t->record);
     loader_close(t->images);
     loader_close(t->test);
     checkpoint_writer_close(t->writer);
     signals_close(t->signals);
     session_close(&t->session);
     weights_close(t->resumed);
-    return log_close(&t->log, s);
+}
+
+/* --print-config: the settings as they would be in force. */
+static int train_print_config(const Plan *plan, const Options *o, Status *s)
+{
+    Train *t = calloc(1, sizeof *t);
+    if (!t) {
+        status_fail(s, "no memory");
+        return 1;
+    }
+    record_init(&t->record);
+    bool done = session_open(&t->session, plan, o, s) && open_resumed(t, s);
+    for (uint32_t i = 0; done && i < t->session.config.n; i++) {
+        const ConfigItem *item = &t->session.config.item[i];
+        printf("%-26s %-32s %s\n", item->key, item->text ? item->text : "-",
+               config_origin(item));
+    }
+    train_close(t);
+    free(t);
+    return done ? 0 : 1;
 }
 
 int command_train(const Plan *plan, const Options *o, Status *s)
 {
+    if (o->print_config)
+        return train_print_config(plan, o, s);
     Train *t = calloc(1, sizeof *t);
     if (!t) {
         status_fail(s, "no memory");
@@ -446,8 +525,8 @@ int command_train(const Plan *plan, const Options *o, Status *s)
     bool done = train_open(t, plan, o, s) && train_loop(t, s);
     if (!done)
         progress_clear(&t->bar);
-    int stopped = t->stopped;
-    done = train_close(t, s) && done;
+    int signal = t->stop.signal;
+    train_close(t);
     free(t);
-    return !done ? 1 : stopped ? 128 + stopped : 0;
+    return !done ? 1 : signal ? 128 + signal : 0;
 }

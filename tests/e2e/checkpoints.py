@@ -25,7 +25,9 @@ class Fixture:
 
     def train(self, *more, save=None, **how):
         return t.run(self.binary, "train", "--data", self.data, "--save-dir",
-                     save or self.save, *more, **how)
+                     save or self.save,
+                     *([] if "--resume" in more else ["--overwrite"]), *more,
+                     **how)
 
     def path(self, name):
         return os.path.join(self.folder, name + ".safetensors")
@@ -159,7 +161,7 @@ def check_full_disk(checks, f):
                    "a write that fails names the file")
     checks.that(t.same_bytes(last, kept), "the old checkpoint survives")
     litter = [n for n in os.listdir(save)
-              if n not in ("last.safetensors", "best.safetensors")]
+              if n.endswith(".tmp") or n.startswith(".")]
     checks.that(not litter, "nothing half-written is left", litter)
     check_small_disk(checks, f, kept)
     f.train(*resumed, save=save).must()

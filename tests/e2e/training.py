@@ -22,7 +22,8 @@ class Fixture:
     def train(self, name, *more, binary=None, data=None):
         return t.run(binary or self.binary, "train", "--data",
                      data or self.data, "--save-dir", self.path(name), "--log",
-                     self.path(name + ".log"), *more)
+                     self.path(name + ".log"),
+                     *([] if "--resume" in more else ["--overwrite"]), *more)
 
     def log(self, name):
         return t.log_rows(self.path(name + ".log"))

@@ -27,6 +27,7 @@ class Fixture:
     def argv(self, name, *more, binary=DROP):
         return [binary, "train", "--data", self.data, "--save-dir",
                 self.path(name), "--log", self.path(name + ".log"),
+                *([] if "--resume" in more else ["--overwrite"]),
                 *map(str, more)]
 
     def train(self, name, *more, binary=DROP, env=None):

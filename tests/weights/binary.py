@@ -48,7 +48,8 @@ class Fixture:
 
     def train(self, name, *more):
         return t.run(TINY, "train", "--data", self.data, "--save-dir",
-                     self.path(name), *more)
+                     self.path(name),
+                     *([] if "--resume" in more else ["--overwrite"]), *more)
 
     def evaluate(self, weights):
         return t.run(TINY, "eval", "--data", self.data, "--json", "--weights",

@@ -1,0 +1,75 @@
+/* record.c: see record.h. */
+#include "record.h"
+#include "rundir.h"
+#include <math.h>
+
+void record_init(Record *r)
+{
+    *r = (Record){.given.fd = -1, .steps.fd = -1, .epochs.fd = -1};
+}
+
+bool record_open(Record *r, const RecordPlaces *p, Status *s)
+{
+    char path[RUNDIR_PATH];
+    record_init(r);
+    if (!log_open(&r->given, p->log, p->step, s))
+        return false;
+    if (!p->folder)
+        return true;
+    return log_open(&r->steps, rundir_path(p->folder, RUN_STEPS, path), p->step,
+                    s) &&
+           log_open(&r->epochs, rundir_path(p->folder, RUN_EPOCHS, path),
+                    p->epoch, s);
+}
+
+void record_step(Record *r, const StepRow *row)
+{
+    const LogField field[] = {
+        {"step", LOG_COUNT, (double)row->step},
+        {"epoch", LOG_COUNT, (double)row->epoch},
+        {"loss", LOG_REAL, row->loss},
+        {"correct", LOG_COUNT, (double)row->correct},
+        {"lr", LOG_REAL, row->lr},
+        {"data_ms", LOG_TIME, row->data_ms},
+        {"step_ms", LOG_TIME, row->step_ms},
+    };
+    enum { FIELDS = sizeof field / sizeof *field };
+    log_row(&r->given, field, FIELDS);
+    log_row(&r->steps, field, FIELDS);
+    r->n++;
+    r->images += row->images;
+    r->correct += row->correct;
+    r->loss += row->loss;
+    r->data += 1e-3 * row->data_ms;
+    r->compute += 1e-3 * row->step_ms;
+}
+
+void record_epoch(Record *r, const EpochRow *row)
+{
+    const LogField field[] = {
+        {"epoch", LOG_COUNT, (double)row->epoch},
+        {"step", LOG_COUNT, (double)row->step},
+        {"loss", LOG_REAL, r->n ? r->loss / (double)r->n : NAN},
+        {"accuracy", LOG_REAL,
+         r->images ? (double)r->correct / (double)r->images : NAN},
+        {"test_loss", LOG_REAL, row->test_loss},
+        {"test_accuracy", LOG_REAL, row->test_accuracy},
+        {"lr", LOG_REAL, row->lr},
+        {"images", LOG_COUNT, (double)r->images},
+        {"seconds", LOG_TIME, row->seconds},
+        {"data_seconds", LOG_TIME, r->data},
+        {"step_seconds", LOG_TIME, r->compute},
+        {"eval_seconds", LOG_TIME, row->eval_seconds},
+        {"best", LOG_FLAG, row->best},
+    };
+    log_row(&r->epochs, field, sizeof field / sizeof *field);
+    r->n = r->images = r->correct = 0;
+    r->loss = r->data = r->compute = 0;
+}
+
+void record_close(Record *r)
+{
+    log_close(&r->given);
+    log_close(&r->steps);
+    log_close(&r->epochs);
+}

@@ -1,0 +1,48 @@
+/* record.h: what a training run tells about itself while it runs: to the log
+ * files of its folder, and to the one that --log names.
+ *
+ * Rows go to files that may fill a disk: a failure costs that file its end and
+ * one warning, never the run.
+ */
+#ifndef TGC_RECORD_H
+#define TGC_RECORD_H
+
+#include "log.h"
+
+typedef struct StepRow {
+    int64_t step, epoch;     /* from 1 */
+    int64_t images, correct; /* of the batch */
+    double loss, lr;
+    double data_ms, step_ms; /* waiting for the batch; computing */
+} StepRow;
+
+/* The end of an epoch. */
+typedef struct EpochRow {
+    int64_t epoch, step;             /* from 1; steps done */
+    double test_loss, test_accuracy; /* 0..1; NAN: not evaluated */
+    double lr;
+    double seconds, eval_seconds; /* in all; of that, evaluating */
+    bool best;
+} EpochRow;
+
+typedef struct Record {
+    Log given, steps, epochs;
+    /* This epoch, as far as it went in this process. */
+    int64_t n, images, correct;
+    double loss, data, compute;
+} Record;
+
+typedef struct RecordPlaces {
+    const char *log;     /* --log; NULL: none */
+    const char *folder;  /* of the run; NULL: none */
+    int64_t step, epoch; /* done before: rows up to them are kept */
+} RecordPlaces;
+
+void record_init(Record *r); /* nothing is open */
+bool record_open(Record *r, const RecordPlaces *p, Status *s);
+void record_step(Record *r, const StepRow *row);
+/* With what the epoch's steps came to. */
+void record_epoch(Record *r, const EpochRow *row);
+void record_close(Record *r); /* at any time, twice too */
+
+#endif

@@ -1,0 +1,196 @@
+"""A run and its folder: what lies in it, whose it is, what ends a run, what a
+resumed one may change, and logs on a full disk."""
+import csv
+import json
+import os
+import re
+
+import tgctest as t
+
+STEPS = 12  # in an epoch
+
+
+class Fixture:
+    def __init__(self):
+        self.folder = t.scratch("runs")
+        self.data = t.idx_data(os.path.join(self.folder, "data"))
+        self.binary = t.compiled(
+            os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"))
+
+    def path(self, *name):
+        return os.path.join(self.folder, *name)
+
+    def train(self, name, *more, **how):
+        return t.run(self.binary, "train", "--data", self.data, "--save-dir",
+                     self.path(name), *more, **how)
+
+    def epochs(self, name):
+        with open(self.path(name, "epochs.csv"), newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def check_folder(checks, f):
+    f.train("plain", "--epochs", "3").must()
+    checks.that(set(os.listdir(f.path("plain"))) >= {
+        "run.json", "steps.jsonl", "epochs.csv", "last.safetensors",
+        "best.safetensors"}, "a run's folder", os.listdir(f.path("plain")))
+    with open(f.path("plain", "run.json")) as file:
+        about = json.load(file)
+    checks.equal(about["settings"]["epochs"], "3", "run.json: a setting")
+    checks.equal(about["origin"]["epochs"], "command line", "its origin")
+    checks.that(re.match(r"tiny\.net:\d+", about["origin"]["optimizer.lr"]),
+                "a line of the model file", about["origin"])
+    checks.equal(about["origin"]["seed"], "default", "a default")
+    checks.that(about["machine"]["processor"] and about["run"]["command"],
+                "and the machine", about)
+    rows = f.epochs("plain")
+    checks.equal([r["epoch"] for r in rows], ["1", "2", "3"], "epochs.csv")
+    steps = t.log_rows(f.path("plain", "steps.jsonl"))
+    for row in rows:
+        mine = [s for s in steps if s["epoch"] == int(row["epoch"])]
+        checks.close(float(row["loss"]),
+                     sum(s["loss"] for s in mine) / len(mine), 1e-6,
+                     f"epoch {row['epoch']}: its loss is the mean of its steps")
+        checks.close(float(row["accuracy"]),
+                     sum(s["correct"] for s in mine) / (16 * len(mine)), 1e-6,
+                     "and its accuracy")
+    f.train("csv", "--steps", "5", "--log", f.path("log.csv")).must()
+    with open(f.path("log.csv"), newline="") as file:
+        checks.equal([r["step"] for r in csv.DictReader(file)],
+                     list("12345"), "--log FILE.csv")
+
+
+def check_owner(checks, f):
+    checks.refused(f.train("plain"), "holds another run.*--resume.*--overwrite",
+                   "a folder with another run")
+    last = f.path("plain", "last.safetensors")
+    checks.refused(f.train("plain", "--resume", last, "--overwrite"),
+                   "--overwrite would remove", "resume and overwrite at once")
+    other = f.train("other", "--steps", "3").must()
+    checks.that("changed" not in other.out, "nothing changed")
+    checks.refused(f.train("other", "--resume", last), "holds another run",
+                   "a checkpoint from elsewhere")
+    with open(f.path("other", "mine.txt"), "w") as file:
+        file.write("not the run's")
+    f.train("other", "--overwrite", "--steps", "0").must()
+    checks.equal(t.log_rows(f.path("other", "steps.jsonl")), [],
+                 "--overwrite begins new logs")
+    checks.that(os.path.exists(f.path("other", "mine.txt")),
+                "and leaves what is not its own")
+
+
+def check_resume(checks, f):
+    """By the folder; logs as if never stopped; what may change."""
+    f.train("whole").must()
+    f.train("parts", "--steps", 2 * STEPS + 5).must()
+    # Rows past the checkpoint, as a killed run leaves them, and half a row.
+    for name, row in (("steps.jsonl", '{"step": 40, "epoch": 9}\n{"st'),
+                      ("epochs.csv", "3,40,1\n4,")):
+        with open(f.path("parts", name), "a") as file:
+            file.write(row)
+    t.run(f.binary, "train", "--data", f.data, "--resume",
+          f.path("parts")).must()
+    checks.that(t.same_bytes(f.path("whole", "last.safetensors"),
+                             f.path("parts", "last.safetensors")),
+                "--resume FOLDER: the same bytes")
+    columns = ("epoch", "step", "test_loss", "test_accuracy", "lr", "best")
+    checks.equal([[r[c] for c in columns] for r in f.epochs("parts")],
+                 [[r[c] for c in columns] for r in f.epochs("whole")],
+                 "and the same table")
+    checks.equal([r["loss"] for r in
+                  t.log_rows(f.path("parts", "steps.jsonl"))],
+                 [r["loss"] for r in
+                  t.log_rows(f.path("whole", "steps.jsonl"))], "and log")
+    run = t.run(f.binary, "train", "--data", f.data, "--resume",
+                f.path("parts"), "--epochs", "5", "--lr", "0.01").must()
+    checks.that(re.search(r"changed.*epochs = 5 \(was 4\)", run.out) and
+                re.search(r"optimizer.lr = 0.01 \(was 0.05\)", run.out),
+                "what a resumed run changes is shown", run.out)
+    run = f.train("parts", "--resume", f.path("parts"), "--seed", "9")
+    checks.refused(run, r"seed = 0 \(here 9\).*cannot change",
+                   "what it may not change")
+    wider = t.compiled(os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"),
+                       "--set", "batch=20", "--set", "optimizer.momentum=0.8")
+    run = t.run(wider, "train", "--data", f.data, "--resume", f.path("parts"))
+    checks.refused(run, r"batch = 16 \(here 20\), optimizer.momentum = 0.9 "
+                   r"\(here 0.8\)", "all that differ are named")
+
+
+def check_config(checks, f):
+    run = t.run(f.binary, "train", "--print-config", "--lr", "0.25", "--resume",
+                f.path("parts", "last.safetensors")).must()
+    lines = {line.split()[0]: line.split(None, 1)[1]
+             for line in run.out.splitlines()}
+    for key, pattern in (("optimizer.lr", r"0.25 +command line"),
+                         ("epochs", r"5 +checkpoint"),
+                         ("batch", r"16 +tiny.net:\d+"),
+                         ("patience", r"0 +default"),
+                         ("data.classes", r"10 +compiled in")):
+        checks.that(re.fullmatch(pattern, lines.get(key, "").strip()),
+                    f"--print-config: {key}", lines.get(key))
+    checks.that(not os.path.exists(f.path("none")), "and makes nothing")
+
+
+def check_ends(checks, f):
+    """With a rate of 0 no evaluation is better than the first."""
+    run = f.train("patience", "--lr", "0", "--epochs", "50", "--patience",
+                  "3").must()
+    checks.equal(len(f.epochs("patience")), 4, "patience: 1 + 3 evaluations")
+    checks.that("no better accuracy in 3 evaluations" in run.out, "and why",
+                run.out)
+    run = f.train("patience", "--resume", f.path("patience")).must()
+    checks.equal(len(f.epochs("patience")), 4, "resumed, it is over still")
+    f.train("patience", "--resume", f.path("patience"), "--patience",
+            "5").must()
+    checks.equal(len(f.epochs("patience")), 6, "with more patience it goes on")
+    f.train("delta", "--epochs", "50", "--patience", "2", "--set",
+            "min_delta=1").must()
+    checks.equal(len(f.epochs("delta")), 3, "min_delta: nothing is better by 1")
+
+    f.train("every", "--epochs", "5", "--set", "eval_every=2").must()
+    checks.equal([r["epoch"] for r in f.epochs("every") if r["test_loss"]],
+                 ["2", "4", "5"], "eval_every=2, and the last epoch")
+    f.train("every_parts", "--epochs", "5", "--set", "eval_every=2", "--steps",
+            STEPS).must()
+    f.train("every_parts", "--resume", f.path("every_parts")).must()
+    checks.that(t.same_bytes(f.path("every", "last.safetensors"),
+                             f.path("every_parts", "last.safetensors")),
+                "resumed: the same bytes")
+
+    run = f.train("limit", "--epochs", "100000", "--time-limit", "1s")
+    checks.that(run.status == 0 and "time limit of 1s" in run.out and
+                "--resume" in run.out, "--time-limit", run.out[-500:])
+    checks.that(os.path.exists(f.path("limit", "last.safetensors")), "saves")
+    for text in ("0s", "5", "1m1h", "s", "-1s", "1x"):
+        checks.refused(f.train("scrap", "--time-limit", text), "--time-limit",
+                       f"--time-limit {text}")
+    for option in ("eval_every=0", "min_delta=2", "patience=-1"):
+        checks.refused(f.train("scrap", "--set", option), option.split("=")[0],
+                       option)
+
+
+def check_full_disk(checks, f):
+    """/dev/full takes no byte, as a full disk."""
+    run = f.train("full", "--epochs", "1", "--log", "/dev/full").must()
+    warnings = [l for l in run.err.splitlines() if "warning" in l]
+    checks.that(len(warnings) == 1 and "/dev/full" in warnings[0] and
+                "space" in warnings[0], "a log on a full disk: one warning",
+                run.err)
+    checks.equal(len(t.log_rows(f.path("full", "steps.jsonl"))), STEPS,
+                 "and the run goes on")
+
+
+def main():
+    checks = t.Checks()
+    f = Fixture()
+    check_folder(checks, f)
+    check_owner(checks, f)
+    check_resume(checks, f)
+    check_config(checks, f)
+    check_ends(checks, f)
+    check_full_disk(checks, f)
+    checks.done()
+
+
+if __name__ == "__main__":
+    main()
