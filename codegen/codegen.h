@@ -13,6 +13,8 @@
 #include <stdio.h>
 
 typedef struct CodegenOptions {
+    const Target *target;
+    const char *arch;       /* cuda: "sm_90"; NULL: all that are known */
     const char *march;      /* "native" where NULL */
     const char *cc;         /* "cc" where NULL */
     const char *save_temps; /* keep the sources in this folder; or NULL */
@@ -21,14 +23,19 @@ typedef struct CodegenOptions {
     int jobs;               /* cc processes at once; 0: as many as cores */
 } CodegenOptions;
 
-/* "cpu"; NULL for another name.  Owned by the library. */
+/* "cpu", "cuda", "cuda:sm_90"; NULL for another name.  Owned by the library. */
 const Target *target_named(const char *name);
+bool target_is_cuda(const Target *t);
+/* For a name that has no target: what there is instead. */
+const char *target_names(void);
+/* What follows "cuda:"; NULL: nothing does. */
+const char *target_arch(const char *name);
 
 /* Compile to an executable at `output`, written beside and renamed: on
  * failure whatever was there stays. */
 bool codegen_compile(const Module *m, const CodegenOptions *o,
                      const char *output, Error *e);
-/* --emit=c and --emit=plan */
+/* --emit=c (cuda: cu) and --emit=plan */
 bool codegen_print_c(const Module *m, const CodegenOptions *o, FILE *out,
                      Error *e);
 bool codegen_print_plan(const Module *m, const CodegenOptions *o, FILE *out,

@@ -1,7 +1,9 @@
 /* kernels.c: collects the kernels of a module; equal ones are one. */
 #include "kernels.h"
+#include "codegen.h"
 #include "libcall.h"
 #include "print_c.h"
+#include "print_cuda.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,11 +11,12 @@
 
 enum { ABOUT_NODES = 24 }; /* lines of a comment */
 
-Kernels *kernels_new(void)
+Kernels *kernels_new(const Target *t)
 {
     Arena *a = arena_new();
     Kernels *k = arena_alloc(a, sizeof *k);
     k->arena = a;
+    k->target = t;
     return k;
 }
 
@@ -66,12 +69,16 @@ static const char *type_words(const Type *t, Arena *a)
     return arena_strdup(a, text);
 }
 
+static const char *what_and_where(const Graph *g, const Step *s, Arena *a)
+{
+    const char *loc = place_name(g->module, g->node[s->last].loc, a);
+    return arena_printf(a, "%s%s%s", step_name(g, s, a), *loc ? ", " : "", loc);
+}
+
 /* The comment above a kernel: where it comes from, its nodes. */
 static const char *about_step(const Graph *g, const Step *s, Arena *a)
 {
-    const char *loc = place_name(g->module, g->node[s->last].loc, a);
-    char *text = arena_printf(a, "/* %s%s%s\n", step_name(g, s, a),
-                              *loc ? ", " : "", loc);
+    char *text = arena_printf(a, "/* %s\n", what_and_where(g, s, a));
     for (uint32_t id = s->first; id <= s->last; id++) {
         const Node *n = &g->node[id];
         if (id - s->first == ABOUT_NODES) {
@@ -103,8 +110,8 @@ static bool text_same(const void *key, uint32_t id)
 }
 
 /* In texts the kernel's name is @, which C does not know. */
-static uint32_t add_text(Kernels *k, const Graph *g, const Step *s,
-                         const char *text)
+uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
+                          const char *text)
 {
     uint64_t hash = hash_text(0, text);
     uint32_t id = hash_find(&k->by_text, hash, text_same, &(TextKey){k, text});
@@ -113,6 +120,7 @@ static uint32_t add_text(Kernels *k, const Graph *g, const Step *s,
         KernelText t = {.name =
                             arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
                         .about = about_step(g, s, k->arena),
+                        .what = what_and_where(g, s, k->arena),
                         .text = arena_strdup(k->arena, text)};
         ARENA_PUSH(k->arena, k->kernel, k->n_kernels, k->cap_kernels, t);
         id = (uint32_t)k->n_kernels;
@@ -133,7 +141,8 @@ static bool add_generic(Kernels *k, const Graph *g, const Step *s,
         FILE *f = open_memstream(&text, &size);
         print_c_kernel(kernel, "@", f);
         fclose(f);
-        *code = (StepCode){add_text(k, g, s, text), UINT32_MAX, kernel->parts};
+        *code = (StepCode){kernels_add_text(k, g, s, text), UINT32_MAX,
+                           kernel->parts};
         free(text);
     }
     arena_free(scratch);
@@ -216,7 +225,7 @@ static bool add_library(Kernels *k, const Graph *g, const Step *s,
         "}\n\n",
         part_address(a, operand_buffer(s, n->in[0]), p.a_bytes), b,
         part_address(a, 0, p.result_bytes));
-    code->kernel = add_text(k, g, s, text);
+    code->kernel = kernels_add_text(k, g, s, text);
     code->parts = p.parts;
     arena_free(a);
     return add_lib(k, &desc, &code->lib, e);
@@ -225,6 +234,8 @@ static bool add_library(Kernels *k, const Graph *g, const Step *s,
 bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
                  Error *e)
 {
+    if (target_is_cuda(k->target))
+        return kernels_add_cuda(k, g, s, code, e);
     if (node_has(&g->node[s->first], T_LIBRARY))
         return add_library(k, g, s, code, e);
     return add_generic(k, g, s, code, e);
@@ -241,7 +252,10 @@ static void print_named(const char *text, const char *name, FILE *out)
 
 void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out)
 {
-    print_c_head(out);
+    if (target_is_cuda(k->target))
+        print_cuda_head(out);
+    else
+        print_c_head(out);
     for (size_t i = begin; i < end; i++) {
         const KernelText *t = &k->kernel[i];
         fputs(t->about, out);

@@ -8,13 +8,16 @@
 #include "hash.h"
 #include "kernel.h"
 #include "lib.h"
+#include "target.h"
 #include <stdio.h>
 
 typedef struct KernelText {
     const char *name;
     const char *about; /* comment: where it comes from, what it computes */
-    const char *text;  /* C functions */
+    const char *what;  /* "conv layer1.0.conv1, resnet.net:14:27" */
+    const char *text;  /* functions, in C or in CUDA */
     uint32_t uses;     /* steps that run it */
+    uint32_t threads, shared; /* cuda: as in PlanKernel */
 } KernelText;
 
 /* What a step runs. */
@@ -26,6 +29,7 @@ typedef struct StepCode {
 
 typedef struct Kernels {
     Arena *arena;
+    const Target *target; /* its kernels, in its language */
     KernelText *kernel;
     size_t n_kernels, cap_kernels;
     LibDesc *lib;
@@ -34,14 +38,22 @@ typedef struct Kernels {
     HashTable by_text, by_lib;
 } Kernels;
 
-Kernels *kernels_new(void);
+Kernels *kernels_new(const Target *t);
 void kernels_free(Kernels *k); /* NULL is fine */
 
 /* False with a message where the step cannot be compiled. */
 bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
                  Error *e);
 
-/* A C file with kernels begin .. end-1; declarations of all of them. */
+/* For the files that make kernels: the number of the one with this text, in
+ * which its name is @; a new one where there is none yet. */
+uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
+                          const char *text);
+/* kernels_add, for CUDA. */
+bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
+                      Error *e);
+
+/* A file with kernels begin .. end-1, in C or CUDA; declarations of all. */
 void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out);
 void kernels_print_declarations(const Kernels *k, FILE *out);
 

@@ -33,7 +33,7 @@ const char *storage_in_c(DType t)
     case DT_BOOL:
         return "uint8_t";
     case DT_F16:
-        return "_Float16";
+        return "tgc_f16";
     case DT_BF16:
         return "tgc_bf16";
     default:
@@ -156,7 +156,7 @@ static void print_derived(Printer *p, const Store *const *store, size_t n)
     for (uint32_t v = 1; v < p->nest->n_vars; v++) {
         const Var *var = &p->nest->var[v];
         if (needed[v] && (var->kind == VAR_DIV || var->kind == VAR_MOD))
-            print_line(p, "const int64_t i%u = (%s) %c %" PRId64 ";", v,
+            print_line(p, "const %s i%u = (%s) %c %" PRId64 ";", p->index, v,
                        index_text(p, &var->of),
                        var->kind == VAR_DIV ? '/' : '%', var->by);
     }
@@ -211,13 +211,22 @@ static const char *buffer_text(Printer *p, uint32_t buffer, const Index *at)
                         index_text(p, at));
 }
 
-static const char *load_text(Printer *p, const Expr *e)
+static bool loads_wide(const Printer *p, const Expr *e)
 {
-    const char *x = buffer_text(p, e->buffer, &e->at);
+    return e->kind == EXPR_LOAD &&
+           body_is_wide(p->nest, &e->at, e->guards, p->wide, p->vector);
+}
+
+static const char *load_text(Printer *p, uint32_t number)
+{
+    const Expr *e = &p->nest->expr[number];
+    const char *x = loads_wide(p, e)
+                        ? arena_printf(p->arena, "v%u.v[u]", number)
+                        : buffer_text(p, e->buffer, &e->at);
     if (e->dtype == DT_BF16)
         x = arena_printf(p->arena, "tgc_from_bf16(%s)", x);
     else if (e->dtype == DT_F16)
-        x = arena_printf(p->arena, "(float)%s", x);
+        x = arena_printf(p->arena, "tgc_from_f16(%s)", x);
     if (!e->guards)
         return x;
     return arena_printf(p->arena, "%s ? %s : %s", guards_text(p, e->guards), x,
@@ -238,7 +247,7 @@ static const char *op_text(Printer *p, const Expr *e)
         .dtype = e->dtype,
         .operand = e->n_in ? p->nest->expr[e->in[0]].dtype : e->dtype,
         .type_name = type_in_c(e->dtype),
-        .function = "__builtin_",
+        .function = p->function,
     };
     return template_text(p, &t, e->node->op->expr);
 }
@@ -247,7 +256,7 @@ static const char *expr_text(Printer *p, uint32_t x)
 {
     const Expr *e = &p->nest->expr[x];
     if (e->kind == EXPR_LOAD)
-        return load_text(p, e);
+        return load_text(p, x);
     if (e->kind == EXPR_SELECT)
         return arena_printf(p->arena, "%s ? %s : %s", guards_text(p, e->guards),
                             body_name(p, e->in[0]),
@@ -255,15 +264,22 @@ static const char *expr_text(Printer *p, uint32_t x)
     return op_text(p, e);
 }
 
-void body_print(Printer *p, const uint32_t *expr, size_t n,
-                const Store *const *store, size_t n_stores)
+/* What these need, in p->needed. */
+static void need_all(Printer *p, const uint32_t *expr, size_t n,
+                     const Store *const *store, size_t n_stores)
 {
-    const Nest *nest = p->nest;
-    memset(p->needed, 0, nest->n_exprs * sizeof *p->needed);
+    memset(p->needed, 0, p->nest->n_exprs * sizeof *p->needed);
     for (size_t i = 0; i < n; i++)
         need(p, expr[i]);
     for (size_t i = 0; i < n_stores; i++)
         need(p, store[i]->expr);
+}
+
+void body_print(Printer *p, const uint32_t *expr, size_t n,
+                const Store *const *store, size_t n_stores)
+{
+    const Nest *nest = p->nest;
+    need_all(p, expr, n, store, n_stores);
     print_derived(p, store, n_stores);
     for (uint32_t x = 1; x < nest->n_exprs; x++)
         if (p->needed[x])
@@ -278,8 +294,81 @@ void body_store(Printer *p, const Store *s)
     if (dtype == DT_BF16)
         value = arena_printf(p->arena, "tgc_to_bf16(%s)", value);
     else if (dtype == DT_F16)
-        value = arena_printf(p->arena, "(_Float16)%s", value);
-    print_line(p, "%s = %s;", buffer_text(p, s->buffer, &s->at), value);
+        value = arena_printf(p->arena, "tgc_to_f16(%s)", value);
+    const char *to = buffer_text(p, s->buffer, &s->at);
+    if (body_is_wide(p->nest, &s->at, 0, p->wide, p->vector))
+        to = arena_printf(p->arena, "w%td.v[u]", s - p->nest->store);
+    print_line(p, "%s = %s;", to, value);
+}
+
+/* ---- neighbours at once ------------------------------------------------- */
+
+bool body_is_wide(const Nest *n, const Index *at, uint32_t guards,
+                  uint32_t wide, int vector)
+{
+    if (!wide || at->coef[wide] != 1 || at->offset % vector)
+        return false;
+    for (uint32_t v = 1; v < n->n_vars; v++) {
+        if (v == wide || !at->coef[v])
+            continue;
+        if (at->coef[v] % vector || index_uses(n, &n->var[v].of, wide))
+            return false;
+    }
+    for (uint32_t g = guards; g; g = n->guard[g].next)
+        if (index_uses(n, &n->guard[g].t, wide))
+            return false;
+    return true;
+}
+
+static const char *vector_text(Printer *p, uint32_t buffer)
+{
+    return arena_printf(p->arena, "tgc_vec<%s, %d>",
+                        storage_in_c(p->kernel->buffer[buffer].dtype),
+                        p->vector);
+}
+
+/* Outside of its guards nothing is read, and nobody looks. */
+static void print_wide_load(Printer *p, uint32_t x)
+{
+    const Expr *e = &p->nest->expr[x];
+    const char *type = vector_text(p, e->buffer);
+    const char *load = arena_printf(p->arena, "tgc_load<%d>(&%s)", p->vector,
+                                    buffer_text(p, e->buffer, &e->at));
+    if (!e->guards) {
+        print_line(p, "const %s v%u = %s;", type, x, load);
+        return;
+    }
+    print_line(p, "%s v%u = {};", type, x);
+    print_line(p, "if (%s)", guards_text(p, e->guards));
+    print_line(p, "    v%u = %s;", x, load);
+}
+
+void body_wide_loads(Printer *p, const uint32_t *expr, size_t n,
+                     const Store *const *store, size_t n_stores)
+{
+    need_all(p, expr, n, store, n_stores);
+    for (uint32_t x = 1; x < p->nest->n_exprs; x++)
+        p->needed[x] &= loads_wide(p, &p->nest->expr[x]);
+    print_derived(p, store, n_stores);
+    for (uint32_t x = 1; x < p->nest->n_exprs; x++)
+        if (p->needed[x])
+            print_wide_load(p, x);
+}
+
+void body_wide_stores(Printer *p, const Store *const *store, size_t n_stores,
+                      bool declare)
+{
+    for (size_t i = 0; i < n_stores; i++) {
+        const Store *s = store[i];
+        if (!body_is_wide(p->nest, &s->at, 0, p->wide, p->vector))
+            continue;
+        ptrdiff_t number = s - p->nest->store;
+        if (declare)
+            print_line(p, "%s w%td;", vector_text(p, s->buffer), number);
+        else
+            print_line(p, "tgc_store(&%s, w%td);",
+                       buffer_text(p, s->buffer, &s->at), number);
+    }
 }
 
 static const char *reduction_text(Printer *p, uint32_t r, const char *text,
@@ -295,7 +384,7 @@ static const char *reduction_text(Printer *p, uint32_t r, const char *text,
                   .dtype = n->type[0].dtype,
                   .operand = n->type[0].dtype,
                   .type_name = type_in_c(n->type[0].dtype),
-                  .function = "__builtin_"};
+                  .function = p->function};
     return template_text(p, &t, text);
 }
 

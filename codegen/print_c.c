@@ -253,7 +253,11 @@ static void print_call(Printer *p, const char *name, uint32_t i, int64_t before)
 
 void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
 {
-    Printer p = {.out = out, .kernel = k, .arena = arena_new()};
+    Printer p = {.out = out,
+                 .kernel = k,
+                 .arena = arena_new(),
+                 .index = "int64_t",
+                 .function = "__builtin_"};
     for (uint32_t i = 0; i < k->n_nests; i++)
         print_nest_function(&p, name, i);
     p.indent = 0;
@@ -282,6 +286,10 @@ static const char head[] =
     "#include \"plan.h\"\n"
     "\n"
     "typedef uint16_t tgc_bf16;\n"
+    "typedef _Float16 tgc_f16;\n"
+    "\n"
+    "#define tgc_from_f16(x) ((float)(x))\n"
+    "#define tgc_to_f16(x) ((tgc_f16)(x))\n"
     "\n"
     "static inline float tgc_from_bf16(tgc_bf16 x)\n"
     "{\n"

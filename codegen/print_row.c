@@ -26,11 +26,10 @@ enum {
 };
 
 typedef struct Pass {
-    uint32_t level;
     uint32_t *reduction, *of; /* of this level; their expressions */
-    size_t n_reductions, cap_reductions, cap_of, n_of;
+    size_t n_reductions, n_of;
     const Store **store;
-    size_t n_stores, cap_stores;
+    size_t n_stores;
     bool reduced_lanes;
     int positions; /* at once: those of a turn, or all of a small window */
     bool window;
@@ -66,50 +65,16 @@ static void choose_form(const Printer *p, Pass *s)
 
 static Pass pass_of_level(Printer *p, uint32_t level, bool row)
 {
-    const Nest *n = p->nest;
-    Pass s = {.level = level, .lanes = n->run.lane ? n->run.lanes : 1};
-    for (uint32_t r = 0; r < n->n_reductions && !row; r++)
-        if (n->reduction[r].level == level) {
-            ARENA_PUSH(p->arena, s.reduction, s.n_reductions, s.cap_reductions,
-                       r);
-            ARENA_PUSH(p->arena, s.of, s.n_of, s.cap_of, n->reduction[r].of);
-        }
-    for (size_t i = 0; i < n->n_stores; i++)
-        if (n->store[i].row == row && n->expr[n->store[i].expr].level == level)
-            ARENA_PUSH(p->arena, s.store, s.n_stores, s.cap_stores,
-                       &n->store[i]);
+    Level l = level_of(p, level, row);
+    Pass s = {.reduction = l.reduction,
+              .of = l.of,
+              .store = l.store,
+              .n_reductions = l.n_reductions,
+              .n_of = l.n_of,
+              .n_stores = l.n_stores,
+              .lanes = p->nest->run.lane ? p->nest->run.lanes : 1};
     choose_form(p, &s);
     return s;
-}
-
-static uint32_t last_level(const Nest *n)
-{
-    uint32_t level = 0;
-    for (size_t r = 0; r < n->n_reductions; r++)
-        if (level < n->reduction[r].level + 1)
-            level = n->reduction[r].level + 1;
-    return level;
-}
-
-/* Computed once a row, and used later in the row. */
-static void find_saved(Printer *p)
-{
-    const Nest *n = p->nest;
-    for (size_t x = 1; x < n->n_exprs; x++)
-        for (uint32_t i = 0; i < n->expr[x].n_in; i++) {
-            const Expr *e = &n->expr[n->expr[x].in[i]];
-            if (n->expr[x].varies || n->expr[x].level > e->level)
-                p->saved[n->expr[x].in[i]] = true;
-        }
-    for (size_t r = 0; r < n->n_reductions; r++)
-        p->saved[n->reduction[r].of] = true;
-    for (size_t i = 0; i < n->n_stores; i++)
-        p->saved[n->store[i].expr] |= !n->store[i].row;
-    for (size_t x = 1; x < n->n_exprs; x++) {
-        const Expr *e = &n->expr[x];
-        bool computed = e->kind == EXPR_OP || e->kind == EXPR_SELECT;
-        p->saved[x] &= computed && e->level > 0 && !e->varies;
-    }
 }
 
 /* ---- lanes -------------------------------------------------------------- */
@@ -154,7 +119,7 @@ static const char *accumulator(Printer *p, Accumulator a, uint32_t r)
     return arena_printf(p->arena, "%c%u%s", a.name, r, a.subscript);
 }
 
-static const char *reduction_type(const Printer *p, uint32_t r)
+const char *reduction_type(const Printer *p, uint32_t r)
 {
     return type_in_c(p->nest->reduction[r].node->type[0].dtype);
 }
@@ -177,7 +142,7 @@ static void declare_accumulators(Printer *p, const Pass *s, char name)
     }
 }
 
-static void print_combine(Printer *p, uint32_t r, const char *a, const char *x)
+void print_combine(Printer *p, uint32_t r, const char *a, const char *x)
 {
     print_line(p, "%s = %s;", a, body_combine(p, r, a, x));
 }
@@ -419,9 +384,6 @@ static void print_row_values(Printer *p, uint32_t level)
 {
     const Nest *n = p->nest;
     Pass s = pass_of_level(p, level, true);
-    for (uint32_t x = 1; x < n->n_exprs; x++)
-        if (p->saved[x] && n->expr[x].level == level)
-            ARENA_PUSH(p->arena, s.of, s.n_of, s.cap_of, x);
     if (!s.n_of && !s.n_stores)
         return;
     for (size_t i = 0; i < s.n_of; i++) {
@@ -443,8 +405,8 @@ static void print_row_values(Printer *p, uint32_t level)
 void row_print(Printer *p)
 {
     p->lane = lane_subscript(p);
-    find_saved(p);
-    uint32_t last = last_level(p->nest);
+    level_find_saved(p);
+    uint32_t last = level_last(p->nest);
     for (uint32_t level = 0; level <= last; level++) {
         p->done = level;
         print_row_values(p, level);

@@ -36,7 +36,7 @@ typedef struct Program {
 } Program;
 
 /* NULL with a message; free with program_free. */
-Program *program_new(const Module *m, Error *e);
+Program *program_new(const Module *m, const Target *t, Error *e);
 void program_free(Program *p); /* NULL is fine */
 
 /* plan.c: the tables as C, with main; the same as text for people. */

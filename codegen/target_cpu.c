@@ -7,6 +7,7 @@
 #include "codegen.h"
 #include "libcall.h"
 #include "scratch.h"
+#include "targets.h"
 #include <string.h>
 
 enum {
@@ -322,15 +323,10 @@ static int cpu_splits(const Target *t, const Type *operand, const int64_t *axes,
     return splits < 1 ? 1 : (int)splits;
 }
 
-static const Target cpu = {
+const Target target_cpu = {
     .name = "cpu",
     .layout = cpu_layout,
     .lower = cpu_lower,
     .splits = cpu_splits,
     .scratch = cpu_scratch,
 };
-
-const Target *target_named(const char *name)
-{
-    return strcmp(name, cpu.name) ? NULL : &cpu;
-}

@@ -221,8 +221,8 @@ static bool optimize(Module *m, const CommandLine *c, const char *const *names)
 {
     PassContext context = {.target = target_named(c->target)};
     if (!context.target) {
-        fprintf(stderr, "tgc: there is no target %s (there is: cpu)\n",
-                c->target);
+        fprintf(stderr, "tgc: there is no target %s (there are: %s)\n",
+                c->target, target_names());
         return false;
     }
     PassOptions o = {
@@ -295,8 +295,8 @@ static int emit_text(const CommandLine *c, const Module *m,
     Output out;
     if (!output_open(&out, c->output))
         return 1;
-    bool ok = !strcmp(c->emit, "c") ? codegen_print_c(m, o, out.file, &e)
-                                    : codegen_print_plan(m, o, out.file, &e);
+    bool ok = strcmp(c->emit, "plan") ? codegen_print_c(m, o, out.file, &e)
+                                      : codegen_print_plan(m, o, out.file, &e);
     if (!ok)
         fail(e.text);
     return output_close(&out, ok);
@@ -304,11 +304,12 @@ static int emit_text(const CommandLine *c, const Module *m,
 
 static bool known_emit(const char *kind)
 {
-    const char *const kinds[] = {"ast", "ir", "c", "plan"};
-    for (int i = 0; i < 4; i++)
+    const char *const kinds[] = {"ast", "ir", "c", "cu", "plan", NULL};
+    for (int i = 0; kinds[i]; i++)
         if (!strcmp(kind, kinds[i]))
             return true;
-    fprintf(stderr, "tgc: --emit=%s: there are ast, ir, c and plan\n", kind);
+    fprintf(stderr, "tgc: --emit=%s: there are ast, ir, c, cu and plan\n",
+            kind);
     return false;
 }
 
@@ -375,6 +376,8 @@ static int compile_module(const CommandLine *c, Module *m)
     if (!fits(c, m))
         return 1;
     CodegenOptions o = {
+        .target = target_named(c->target),
+        .arch = target_arch(c->target),
         .march = c->march,
         .cc = getenv("CC"),
         .save_temps = c->save_temps,

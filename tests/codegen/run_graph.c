@@ -1,5 +1,6 @@
 /* run_graph.c: see run_graph.h. */
 #include "run_graph.h"
+#include "codegen.h"
 #include "kernels.h"
 #include "lib.h"
 #include "plan.h"
@@ -339,7 +340,7 @@ RunSet *run_set_new(void)
     Arena *a = arena_new();
     RunSet *s = arena_alloc(a, sizeof *s);
     s->arena = a;
-    s->kernels = kernels_new();
+    s->kernels = kernels_new(target_named("cpu"));
     return s;
 }
 

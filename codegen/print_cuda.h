@@ -1,0 +1,16 @@
+/* print_cuda.h: kernels as CUDA source. */
+#ifndef TGC_PRINT_CUDA_H
+#define TGC_PRINT_CUDA_H
+
+#include "kernel.h"
+#include <stdio.h>
+
+/* What every file of kernels begins with. */
+void print_cuda_head(FILE *out);
+
+/* A kernel `name` of CUDA_THREADS threads (runtime/plan.h says how it is
+ * called) and a device function for each nest.  Its number of parts, the
+ * blocks of the grid; 0: more than a grid can have. */
+int64_t print_cuda_kernel(const KernelIr *k, const char *name, FILE *out);
+
+#endif
