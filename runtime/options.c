@@ -75,6 +75,9 @@ static const OptionSpec option_table[] = {
      "one JSON object for each step, or a row where FILE ends in .csv: step "
      "and epoch (from 1), loss, correct, lr, data_ms (waiting for data), "
      "step_ms (computing)"},
+    {"--histograms", "N", VERB_TRAIN, OPTION_COUNT, FIELD(histograms), NULL,
+     "put the distribution of each weight into TensorBoard's events, every N "
+     "epochs"},
     {"--time-limit", "TIME", VERB_TRAIN, OPTION_TIME, FIELD(time_limit), NULL,
      "stop and save after 90s, 30m, 1h30m"},
     {"--patience", "N", VERB_TRAIN, OPTION_SETTING, 0, "patience",

@@ -1,11 +1,13 @@
 /* record.c: see record.h. */
 #include "record.h"
 #include "rundir.h"
+#include "types.h"
 #include <math.h>
 
 void record_init(Record *r)
 {
-    *r = (Record){.given.fd = -1, .steps.fd = -1, .epochs.fd = -1};
+    *r = (Record){
+        .given.fd = -1, .steps.fd = -1, .epochs.fd = -1, .events.fd = -1};
 }
 
 bool record_open(Record *r, const RecordPlaces *p, Status *s)
@@ -16,10 +18,16 @@ bool record_open(Record *r, const RecordPlaces *p, Status *s)
         return false;
     if (!p->folder)
         return true;
-    return log_open(&r->steps, rundir_path(p->folder, RUN_STEPS, path), p->step,
-                    s) &&
-           log_open(&r->epochs, rundir_path(p->folder, RUN_EPOCHS, path),
-                    p->epoch, s);
+    if (!log_open(&r->steps, rundir_path(p->folder, RUN_STEPS, path), p->step,
+                  s) ||
+        !log_open(&r->epochs, rundir_path(p->folder, RUN_EPOCHS, path),
+                  p->epoch, s) ||
+        !events_open(&r->events, rundir_path(p->folder, RUN_EVENTS, path),
+                     p->step, s))
+        return false;
+    if (p->step == 0)
+        events_graph(&r->events, p->plan, "train");
+    return true;
 }
 
 void record_step(Record *r, const StepRow *row)
@@ -36,12 +44,33 @@ void record_step(Record *r, const StepRow *row)
     enum { FIELDS = sizeof field / sizeof *field };
     log_row(&r->given, field, FIELDS);
     log_row(&r->steps, field, FIELDS);
+    const EventScalar scalar[] = {{"step/loss", row->loss},
+                                  {"step/lr", row->lr}};
+    events_scalars(&r->events, row->step, scalar,
+                   sizeof scalar / sizeof *scalar);
     r->n++;
     r->images += row->images;
     r->correct += row->correct;
     r->loss += row->loss;
     r->data += 1e-3 * row->data_ms;
     r->compute += 1e-3 * row->step_ms;
+}
+
+static void epoch_events(Record *r, const EpochRow *row)
+{
+    double seconds = r->data + r->compute;
+    const EventScalar scalar[] = {
+        {"loss/train", r->n ? r->loss / (double)r->n : NAN},
+        {"loss/test", row->test_loss},
+        {"accuracy/train",
+         r->images ? (double)r->correct / (double)r->images : NAN},
+        {"accuracy/test", row->test_accuracy},
+        {"speed/images_per_second",
+         seconds > 0 ? (double)r->images / seconds : NAN},
+        {"speed/data_share", seconds > 0 ? r->data / seconds : NAN},
+    };
+    events_scalars(&r->events, row->step, scalar,
+                   sizeof scalar / sizeof *scalar);
 }
 
 void record_epoch(Record *r, const EpochRow *row)
@@ -63,12 +92,25 @@ void record_epoch(Record *r, const EpochRow *row)
         {"best", LOG_FLAG, row->best},
     };
     log_row(&r->epochs, field, sizeof field / sizeof *field);
+    epoch_events(r, row);
     r->n = r->images = r->correct = 0;
     r->loss = r->data = r->compute = 0;
 }
 
+void record_histograms(Record *r, const Executor *e, int64_t step)
+{
+    const Plan *plan = executor_plan(e);
+    for (uint32_t i = 0; i < plan->n_states; i++) {
+        const PlanState *x = &plan->states[i];
+        if (x->role == PLAN_PARAM)
+            events_histogram(&r->events, step, x->name, x->type.dtype,
+                             executor_state(e, i), type_elements(&x->type));
+    }
+}
+
 void record_close(Record *r)
 {
+    events_close(&r->events);
     log_close(&r->given);
     log_close(&r->steps);
     log_close(&r->epochs);

@@ -1,5 +1,6 @@
 /* record.h: what a training run tells about itself while it runs: to the log
- * files of its folder, and to the one that --log names.
+ * files and TensorBoard's events in its folder, and to the file that --log
+ * names.
  *
  * Rows go to files that may fill a disk: a failure costs that file its end and
  * one warning, never the run.
@@ -7,6 +8,8 @@
 #ifndef TGC_RECORD_H
 #define TGC_RECORD_H
 
+#include "events.h"
+#include "executor.h"
 #include "log.h"
 
 typedef struct StepRow {
@@ -27,6 +30,7 @@ typedef struct EpochRow {
 
 typedef struct Record {
     Log given, steps, epochs;
+    Events events;
     /* This epoch, as far as it went in this process. */
     int64_t n, images, correct;
     double loss, data, compute;
@@ -36,6 +40,7 @@ typedef struct RecordPlaces {
     const char *log;     /* --log; NULL: none */
     const char *folder;  /* of the run; NULL: none */
     int64_t step, epoch; /* done before: rows up to them are kept */
+    const Plan *plan;
 } RecordPlaces;
 
 void record_init(Record *r); /* nothing is open */
@@ -43,6 +48,8 @@ bool record_open(Record *r, const RecordPlaces *p, Status *s);
 void record_step(Record *r, const StepRow *row);
 /* With what the epoch's steps came to. */
 void record_epoch(Record *r, const EpochRow *row);
+/* Distributions of all parameters. */
+void record_histograms(Record *r, const Executor *e, int64_t step);
 void record_close(Record *r); /* at any time, twice too */
 
 #endif

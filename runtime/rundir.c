@@ -46,8 +46,8 @@ const char *rundir_of(const char *file, char path[RUNDIR_PATH])
 /* ---- whose it is --------------------------------------------------------- */
 
 /* All that a run writes; the first two are what it would be a loss to lose. */
-static const char *const run_files[] = {RUN_LAST, RUN_BEST, RUN_DESCRIPTION,
-                                        RUN_STEPS, RUN_EPOCHS};
+static const char *const run_files[] = {RUN_LAST,  RUN_BEST,   RUN_DESCRIPTION,
+                                        RUN_STEPS, RUN_EPOCHS, RUN_EVENTS};
 enum { RUN_SIGNS = 2, RUN_FILES = sizeof run_files / sizeof *run_files };
 
 static bool holds_run(const char *folder)

@@ -5,6 +5,7 @@
  *     best.safetensors    the one with the highest accuracy
  *     steps.jsonl         a row for each step
  *     epochs.csv          a row for each epoch
+ *     events.out.tfevents.0.tgc   the same for TensorBoard
  */
 #ifndef TGC_RUNDIR_H
 #define TGC_RUNDIR_H
@@ -16,6 +17,7 @@
 #define RUN_BEST        "best.safetensors"
 #define RUN_STEPS       "steps.jsonl"
 #define RUN_EPOCHS      "epochs.csv"
+#define RUN_EVENTS      "events.out.tfevents.0.tgc"
 
 enum { RUNDIR_PATH = 4096 };
 

@@ -218,6 +218,9 @@ static bool train_epoch_end(Train *t, double began, Status *s)
     row.seconds = clock_now() - began;
     progress_row(&t->bar, &row);
     record_epoch(&t->record, &row);
+    int64_t every = t->session.options->histograms;
+    if (every > 0 && row.epoch % every == 0)
+        record_histograms(&t->record, t->session.executor, row.step);
     p->epoch++;
     p->batch = 0;
     t->saved = false;
@@ -414,7 +417,7 @@ static bool open_outputs(Train *t, Status *s)
     const Options *o = t->session.options;
     const char *folder = t->folder[0] ? t->folder : NULL;
     const RecordPlaces places = {o->log, folder, t->progress.step,
-                                 t->progress.epoch};
+                                 t->progress.epoch, t->session.plan};
     if (folder) {
         t->writer = checkpoint_writer_open(t->session.executor,
                                            &t->session.config, folder, s);

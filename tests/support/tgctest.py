@@ -115,7 +115,9 @@ def compiled(model, *options):
     folder = os.path.join(BUILD, "tests", "binaries")
     os.makedirs(folder, exist_ok=True)
     binary = os.path.join(folder, name)
-    newest = max(os.path.getmtime(p) for p in [TGC, path] + [
+    runtime = os.path.join(BUILD, "runtime", "libtgcrt.a")
+    newest = max(os.path.getmtime(p) for p in [
+        TGC, path, runtime if os.path.exists(runtime) else TGC] + [
         os.path.join(MODELS, f) for f in os.listdir(MODELS)])
     if not os.path.exists(binary) or os.path.getmtime(binary) < newest:
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
