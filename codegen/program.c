@@ -1,5 +1,6 @@
 /* program.c: every graph's steps, with their kernels and buffers. */
 #include "program.h"
+#include "cost.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -48,20 +49,6 @@ static void step_args(const Program *p, const Graph *g, ProgramStep *r)
         r->arg[r->n_out + i] = buffer_of(g, s->in[i]);
 }
 
-static void step_cost(const Graph *g, ProgramStep *r)
-{
-    const Step *s = r->step;
-    for (uint32_t id = s->first; id <= s->last; id++) {
-        const Node *n = &g->node[id];
-        if (n->op->cost)
-            r->flops += n->op->cost(g, n).flops;
-    }
-    for (uint32_t i = 0; i < s->n_in; i++)
-        r->bytes += (double)type_bytes(graph_type(g, s->in[i]));
-    for (uint32_t i = 0; i < s->n_out; i++)
-        r->bytes += (double)type_bytes(graph_type(g, s->out[i]));
-}
-
 static bool add_step(Program *p, ProgramGraph *pg, const Step *s, Error *e)
 {
     const Graph *g = pg->g;
@@ -78,7 +65,9 @@ static bool add_step(Program *p, ProgramGraph *pg, const Step *s, Error *e)
                          module_loc_text(p->module, loc, p->arena),
                          *r.loc ? ": " : "", g->name, r.what, why.text);
     step_args(p, g, &r);
-    step_cost(g, &r);
+    StepCost cost = step_cost(g, s);
+    r.flops = cost.flops;
+    r.bytes = cost.bytes;
     pg->run[pg->n_run++] = r;
     return true;
 }

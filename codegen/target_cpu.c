@@ -5,6 +5,7 @@
  * choices are functions of shapes. */
 #include "build.h"
 #include "codegen.h"
+#include "estimate.h"
 #include "libcall.h"
 #include "scratch.h"
 #include "targets.h"
@@ -323,10 +324,22 @@ static int cpu_splits(const Target *t, const Type *operand, const int64_t *axes,
     return splits < 1 ? 1 : (int)splits;
 }
 
+/* What two cores of a server do about: only their ratios decide anything, so
+ * that what is compiled does not depend on where. */
+const Rates cpu_rates = {2e11, 3e10, 3e10, 2e-6};
+
+static double cpu_seconds(const Target *t, const Graph *g, const Step *s)
+{
+    (void)t;
+    StepCost c = step_cost(g, s);
+    return step_roofline(&c, &cpu_rates);
+}
+
 const Target target_cpu = {
     .name = "cpu",
     .layout = cpu_layout,
     .lower = cpu_lower,
     .splits = cpu_splits,
     .scratch = cpu_scratch,
+    .seconds = cpu_seconds,
 };

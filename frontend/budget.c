@@ -36,7 +36,9 @@ static int64_t batch_of(const Module *m)
 /* What the module needs at this batch; -1: it does not compile. */
 static int64_t need_at(const Budget *b, int64_t batch)
 {
-    Module *m = b->again(b->user, batch);
+    char set[40];
+    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
+    Module *m = b->again(b->user, (const char *const[]){set, NULL});
     if (!m)
         return -1;
     int64_t need = budget_need(b->target, m);

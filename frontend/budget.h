@@ -8,9 +8,9 @@
 
 typedef struct Budget {
     const Target *target;
-    /* The whole pipeline again at another batch, quietly; NULL where that
-     * does not compile. */
-    Module *(*again)(const void *user, int64_t batch);
+    /* The whole pipeline again with other settings ("batch=64", ..,
+     * NULL-ended), quietly; NULL where that does not compile. */
+    Module *(*again)(const void *user, const char *const *settings);
     const void *user;
 } Budget;
 

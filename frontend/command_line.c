@@ -34,6 +34,8 @@ static const VerbSpec verb_table[] = {
      "print the graphs as text that reads back"},
     {VERB_MEMORY, "memory", "FILE.net [-o PICTURE.svg]",
      "say what a step keeps in memory, and draw it"},
+    {VERB_ESTIMATE, "estimate", "FILE.net... [--epochs N]",
+     "say how long training will take, and in how much memory"},
     {VERB_OPT, "opt", "FILE.ir --passes=A,B",
      "run passes on the text of a graph"},
     {VERB_FMT, "fmt", "FILE.net",
@@ -47,9 +49,10 @@ static const VerbSpec verb_table[] = {
 };
 
 enum {
-    BUILDS = VERB_COMPILE | VERB_DUMP | VERB_MEMORY,
+    BUILDS = VERB_COMPILE | VERB_DUMP | VERB_MEMORY | VERB_ESTIMATE,
     RUNS_PASSES = BUILDS | VERB_OPT,
     LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
+    TIMES = VERB_COMPILE | VERB_MEMORY | VERB_ESTIMATE,
     ALL = RUNS_PASSES | VERB_FMT | LISTS
 };
 
@@ -64,6 +67,13 @@ static const OptionSpec option_table[] = {
      "what a run may take in all: --memory 10GiB, as setting memory"},
     {"--max-batch", NULL, VERB_COMPILE, OPTION_FLAG, FIELD(max_batch),
      "say how large a batch fits in the memory, and make nothing"},
+    {"--epochs", "N", VERB_ESTIMATE, OPTION_TEXT, FIELD(epochs),
+     "passes over the data, as setting epochs"},
+    {"--gpu", "NAME", VERB_ESTIMATE, OPTION_TEXT, FIELD(gpu),
+     "estimate for a graphics processor, by its published rates: h100"},
+    {"--calibration", "FILE", TIMES, OPTION_TEXT, FIELD(calibration),
+     "what kernels take on this machine; estimate: kept here, not in the "
+     "cache; else: chosen by it what to compute again (default: a model)"},
     {"--target", "NAME", RUNS_PASSES, OPTION_TEXT, FIELD(target),
      "what to compile for: cpu (the default), cuda, cuda:sm_90"},
     {"--march", "CPU", BUILDS, OPTION_TEXT, FIELD(march),
@@ -215,6 +225,12 @@ static bool word_parse(CommandLine *c, const char *word, FILE *messages)
     if (c->verb & LISTS) {
         fprintf(messages, "tgc: %s takes no file\n", verb_spec(c->verb)->name);
         return false;
+    }
+    if (c->verb == VERB_ESTIMATE) {
+        c->input = word;
+        if (c->inputs.n < WORDS_MOST)
+            c->inputs.word[c->inputs.n++] = word;
+        return true;
     }
     if (c->input) {
         fprintf(messages, "tgc: one file at a time: %s or %s?\n", c->input,

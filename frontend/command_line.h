@@ -14,7 +14,8 @@ typedef enum Verb {
     VERB_PASSES = 1 << 5,
     VERB_LAYERS = 1 << 6,
     VERB_SETTINGS = 1 << 7,
-    VERB_MEMORY = 1 << 8
+    VERB_MEMORY = 1 << 8,
+    VERB_ESTIMATE = 1 << 9
 } Verb;
 
 enum { WORDS_MOST = 256 };
@@ -28,11 +29,13 @@ typedef struct Words {
 typedef struct CommandLine {
     Verb verb;
     const char *input; /* the file; NULL: none given */
+    Words inputs;      /* estimate: all files */
     bool help, version;
     bool verbose, time_passes, markdown;
     const char *output, *target, *march, *emit, *after, *print_after, *passes;
     const char *memory; /* budget, as setting memory */
     bool max_batch;
+    const char *calibration, *gpu, *epochs;
     const char *save_temps; /* "" where no folder was named; NULL: not asked */
     Words define, set;
 } CommandLine;

@@ -2,9 +2,8 @@
  *
  *     load ──> module ──> optimize ──> codegen
  */
-#include "budget.h"
 #include "codegen.h"
-#include "command_line.h"
+#include "commands.h"
 #include "frontend.h"
 #include "memory_report.h"
 #include "nearest.h"
@@ -20,7 +19,7 @@
 
 enum { PATH_SIZE = 4096, FILE_MOST = 1 << 30 };
 
-static int fail(const char *what)
+int fail(const char *what)
 {
     fprintf(stderr, "tgc: %s\n", what);
     return 1;
@@ -100,7 +99,7 @@ static int output_close(Output *o, bool ok)
 
 /* libtgcrt.a and plan.h: beside the compiler in a build folder, or where
  * `cmake --install` puts them. */
-static bool find_runtime(char path[PATH_SIZE])
+static bool search_runtime(char path[PATH_SIZE])
 {
     const char *given = getenv("TGC_RUNTIME");
     if (given) {
@@ -123,6 +122,13 @@ static bool find_runtime(char path[PATH_SIZE])
         }
     }
     return false;
+}
+
+bool find_runtime(char path[PATH_SIZE])
+{
+    return search_runtime(path) ||
+           !fail("the runtime library libtgcrt.a is not where it was built or "
+                 "installed; set TGC_RUNTIME to its folder");
 }
 
 /* ---- from a file to a module --------------------------------------------- */
@@ -153,16 +159,17 @@ static FrontendOptions frontend_options(const CommandLine *c)
     };
 }
 
-/* --memory, which goes over what the file says. */
-static bool set_memory(Module *m, const char *bytes)
+/* What has an option of its own goes over what the file says. */
+static bool set_over(Module *m, const char *key, const char *text)
 {
     char error[MAX_TEXT];
-    return settings_set_text(&m->settings, m->arena, "memory", bytes, 0, error,
+    return !text ||
+           settings_set_text(&m->settings, m->arena, key, text, 0, error,
                              sizeof error) ||
            fail(error) == 0;
 }
 
-static Module *load(const CommandLine *c)
+Module *load_module(const CommandLine *c)
 {
     Module *m;
     if (has_suffix(c->input, ".ir") || c->verb == VERB_OPT) {
@@ -171,7 +178,8 @@ static Module *load(const CommandLine *c)
         FrontendOptions o = frontend_options(c);
         m = frontend_compile(c->input, &o);
     }
-    if (m && c->memory && !set_memory(m, c->memory)) {
+    if (m && (!set_over(m, "memory", c->memory) ||
+              !set_over(m, "epochs", c->epochs))) {
         module_free(m);
         return NULL;
     }
@@ -217,14 +225,53 @@ static bool known_passes(const CommandLine *c, const char *const *names)
            (!c->after || known_pass(c->after));
 }
 
-static bool optimize(Module *m, const CommandLine *c, const char *const *names)
+static bool read_calibration(TargetChoice *t, const char *path)
 {
-    PassContext context = {.target = target_named(c->target)};
-    if (!context.target) {
+    Error e;
+    t->calibration = calibration_new();
+    CalibrationFile found = calibration_read(t->calibration, path, &e);
+    if (found == CALIBRATION_READ)
+        return true;
+    fprintf(stderr, "tgc: error: calibration %s cannot be used: %s\n", path,
+            found == CALIBRATION_NONE
+                ? "there is none (tgc estimate --calibration makes one)"
+                : e.text);
+    return false;
+}
+
+bool target_open(TargetChoice *t, const CommandLine *c)
+{
+    const Target *plain = target_named(c->target);
+    *t = (TargetChoice){0};
+    if (!plain) {
         fprintf(stderr, "tgc: there is no target %s (there are: %s)\n",
                 c->target, target_names());
         return false;
     }
+    t->target = *plain;
+    if (!c->calibration)
+        return true;
+    if (!read_calibration(t, c->calibration)) {
+        target_close(t);
+        return false;
+    }
+    t->target = target_calibrate(plain, t->calibration, c->march);
+    return true;
+}
+
+void target_close(TargetChoice *t)
+{
+    target_uncalibrate(&t->target);
+    calibration_free(t->calibration);
+    t->calibration = NULL;
+}
+
+bool optimize_module(Module *m, const CommandLine *c, const char *const *names)
+{
+    TargetChoice t;
+    if (!known_passes(c, names) || !target_open(&t, c))
+        return false;
+    PassContext context = {.target = &t.target};
     PassOptions o = {
         .print_after = c->print_after,
         .time = c->time_passes,
@@ -234,9 +281,9 @@ static bool optimize(Module *m, const CommandLine *c, const char *const *names)
         .stop_after = c->after,
         .replay_dir = getenv("TGC_REPLAY_DIR"),
     };
-    if (!known_passes(c, names))
-        return false;
-    if (passes_run(m, &context, names, &o))
+    bool ok = passes_run(m, &context, names, &o);
+    target_close(&t);
+    if (ok)
         return true;
     const char *at = module_loc_text(m, context.error_loc, m->arena);
     fprintf(stderr, "%s%serror: %s\n", at,
@@ -258,22 +305,22 @@ static int print_module(const CommandLine *c, const Module *m)
 
 static int run_opt(const CommandLine *c)
 {
-    Module *m = load(c);
+    Module *m = load_module(c);
     if (!m)
         return 1;
     char *text = arena_strdup(m->arena, c->passes ? c->passes : "");
     const char **names = split_words(text, m->arena);
-    int code = optimize(m, c, names) ? print_module(c, m) : 1;
+    int code = optimize_module(m, c, names) ? print_module(c, m) : 1;
     module_free(m);
     return code;
 }
 
 static int run_dump(const CommandLine *c)
 {
-    Module *m = load(c);
+    Module *m = load_module(c);
     if (!m)
         return 1;
-    bool ok = !c->after || optimize(m, c, pass_pipeline);
+    bool ok = !c->after || optimize_module(m, c, pass_pipeline);
     int code = ok ? print_module(c, m) : 1;
     module_free(m);
     return code;
@@ -318,8 +365,7 @@ static int compile_program(const CommandLine *c, const Module *m,
 {
     char runtime[PATH_SIZE], temps[PATH_SIZE];
     if (!find_runtime(runtime))
-        return fail("the runtime library libtgcrt.a is not where it was built "
-                    "or installed; set TGC_RUNTIME to its folder");
+        return 1;
     o->runtime = runtime;
     if (c->save_temps && !*c->save_temps) {
         snprintf(temps, sizeof temps, "%s.temps", c->output);
@@ -329,53 +375,9 @@ static int compile_program(const CommandLine *c, const Module *m,
     return codegen_compile(m, o, c->output, &e) ? 0 : fail(e.text);
 }
 
-/* The same model at another batch, through the whole pipeline. */
-static Module *plan_again(const void *user, int64_t batch)
+CodegenOptions codegen_options(const CommandLine *c)
 {
-    CommandLine c = *(const CommandLine *)user;
-    char set[40];
-    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
-    if (c.set.n == WORDS_MOST || has_suffix(c.input, ".ir"))
-        return NULL;
-    c.set.word[c.set.n++] = set;
-    c.print_after = c.after = NULL;
-    c.time_passes = false;
-    Module *m = load(&c);
-    if (m && optimize(m, &c, pass_pipeline))
-        return m;
-    module_free(m);
-    return NULL;
-}
-
-static bool fits(const CommandLine *c, const Module *m)
-{
-    Budget b = {target_named(c->target), plan_again, c};
-    return budget_check(&b, m, stderr);
-}
-
-static int print_max_batch(const CommandLine *c, const Module *m)
-{
-    Budget b = {target_named(c->target), plan_again, c};
-    char text[BYTES_TEXT];
-    int64_t need, batch;
-    if (!settings_get(&m->settings, "memory"))
-        return fail("--max-batch: in how much memory? --memory 10GiB");
-    batch = budget_largest_batch(&b, m, &need);
-    if (!batch)
-        return fail("--max-batch: not even one image fits");
-    printf("batch %lld (%s)\n", (long long)batch, bytes_text(need, text));
-    return 0;
-}
-
-static int compile_module(const CommandLine *c, Module *m)
-{
-    if (!optimize(m, c, pass_pipeline))
-        return 1;
-    if (c->max_batch)
-        return print_max_batch(c, m);
-    if (!fits(c, m))
-        return 1;
-    CodegenOptions o = {
+    return (CodegenOptions){
         .target = target_named(c->target),
         .arch = target_arch(c->target),
         .march = c->march,
@@ -383,6 +385,17 @@ static int compile_module(const CommandLine *c, Module *m)
         .save_temps = c->save_temps,
         .verbose = c->verbose,
     };
+}
+
+static int compile_module(const CommandLine *c, Module *m)
+{
+    if (!optimize_module(m, c, pass_pipeline))
+        return 1;
+    if (c->max_batch)
+        return print_max_batch(c, m);
+    if (!module_fits(c, m))
+        return 1;
+    CodegenOptions o = codegen_options(c);
     if (!c->emit)
         return compile_program(c, m, &o);
     return !strcmp(c->emit, "ir") ? print_module(c, m) : emit_text(c, m, &o);
@@ -396,7 +409,7 @@ static int run_compile(const CommandLine *c)
         return fail("where to? tgc compile FILE.net -o PROGRAM");
     if (c->emit && !strcmp(c->emit, "ast"))
         return emit_ast(c);
-    Module *m = load(c);
+    Module *m = load_module(c);
     if (!m)
         return 1;
     int code = compile_module(c, m);
@@ -423,10 +436,10 @@ static int report_memory(const CommandLine *c, const Module *m)
 
 static int run_memory(const CommandLine *c)
 {
-    Module *m = load(c);
+    Module *m = load_module(c);
     if (!m)
         return 1;
-    int code = optimize(m, c, pass_pipeline) ? report_memory(c, m) : 1;
+    int code = optimize_module(m, c, pass_pipeline) ? report_memory(c, m) : 1;
     module_free(m);
     return code;
 }
@@ -484,6 +497,8 @@ static int dispatch(const CommandLine *c)
         return run_dump(c);
     case VERB_MEMORY:
         return run_memory(c);
+    case VERB_ESTIMATE:
+        return run_estimate(c);
     case VERB_OPT:
         return run_opt(c);
     case VERB_FMT:

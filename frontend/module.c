@@ -220,15 +220,9 @@ static void build_graph(Elab *el, const char *name, bool training,
 static int64_t tail_batch(const Settings *s)
 {
     int64_t batch = (int64_t)settings_number(s, "batch");
-    int64_t samples = (int64_t)settings_number(s, "data.samples");
-    const char *data = settings_text(s, "data");
     if (strcmp(settings_text(s, "tail"), "keep"))
         return 0;
-    if (!samples)
-        samples = !strncmp(data, "cifar", 5)       ? 50000
-                  : !strcmp(data, "fashion_mnist") ? 60000
-                                                   : 0;
-    return samples % batch;
+    return settings_samples(s) % batch;
 }
 
 static void build_graphs(Elab *el)

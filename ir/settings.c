@@ -501,3 +501,13 @@ bool settings_finish(Settings *s, Arena *a, char *error, size_t size,
             return false;
     return check_together(s, error, size, loc);
 }
+
+int64_t settings_samples(const Settings *s)
+{
+    const char *data = settings_text(s, "data");
+    if (settings_get(s, "data.samples"))
+        return (int64_t)settings_number(s, "data.samples");
+    return !strncmp(data, "cifar", 5)       ? 50000
+           : !strcmp(data, "fashion_mnist") ? 60000
+                                            : 0;
+}

@@ -79,6 +79,8 @@ const SettingValue *settings_get(const Settings *s, const char *key);
 /* With the table's default where unset; the key must be in the table. */
 double settings_number(const Settings *s, const char *key);
 const char *settings_text(const Settings *s, const char *key);
+/* Training images of the data set that is set; 0: nobody said. */
+int64_t settings_samples(const Settings *s);
 /* "128", "[0.485, 0.456]", "cosine": reads back to the same value. */
 char *setting_value_text(const SettingValue *v, Arena *a);
 

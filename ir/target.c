@@ -4,7 +4,7 @@
 
 enum { PAGE = 4096 };
 
-static int64_t threads(const Module *m)
+int64_t target_threads(const Module *m)
 {
     double n = settings_number(&m->settings, "threads");
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -13,5 +13,5 @@ static int64_t threads(const Module *m)
 
 int64_t target_scratch_all(const Target *t, const Module *m)
 {
-    return threads(m) * (t->scratch(t, m) / PAGE * PAGE + PAGE);
+    return target_threads(m) * (t->scratch(t, m) / PAGE * PAGE + PAGE);
 }

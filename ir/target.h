@@ -5,7 +5,7 @@
 #ifndef TGC_TARGET_H
 #define TGC_TARGET_H
 
-#include "op.h"
+#include "steps.h"
 
 typedef struct Target Target;
 
@@ -59,11 +59,18 @@ struct Target {
      * thread has as many, besides the arena. */
     int64_t (*scratch)(const Target *t, const Module *m);
 
+    /* Seconds that the step takes: measured, or by published rates.  What
+     * matters is how they compare. */
+    double (*seconds)(const Target *t, const Graph *g, const Step *s);
+
     void *self; /* the target's own */
 };
 
-/* Scratch for all threads that the setting `threads`, or else this machine,
- * says there are: what a run takes besides the arena. */
+/* Threads that the setting `threads`, or else this machine, says there are. */
+int64_t target_threads(const Module *m);
+
+/* Scratch for all threads of target_threads: what a run takes besides the
+ * arena. */
 int64_t target_scratch_all(const Target *t, const Module *m);
 
 #endif

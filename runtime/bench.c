@@ -191,6 +191,8 @@ static bool bench_run(Bench *b, Status *s)
 
 int command_bench(const Plan *plan, const Options *o, Status *s)
 {
+    if (o->time)
+        return command_time(plan, o, s);
     Bench b = {.began = clock_now()};
     bool done = session_open(&b.session, plan, o, s) && bench_run(&b, s);
     session_close(&b.session);

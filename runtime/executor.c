@@ -89,7 +89,7 @@ static void memory_touch(char *p, size_t bytes, int threads, int fill)
 static bool memory_open(Executor *e, Status *s)
 {
     const Plan *plan = e->plan;
-    if (!memory_fits(e, s))
+    if (!e->sparse && !memory_fits(e, s))
         return false;
     e->arena_size = round_up((size_t)plan->arena_bytes + 1, PAGE);
     e->scratch_size = (size_t)e->threads * e->scratch_each;
@@ -99,6 +99,8 @@ static bool memory_open(Executor *e, Status *s)
     e->scratch = memory_take(e->scratch_size, s);
     if (!e->scratch)
         return false;
+    if (e->sparse)
+        return true;
     int fill = e->poison ? 0xff : 0;
     memory_touch(e->arena, e->arena_size, e->threads, fill);
     memory_touch(e->scratch, e->scratch_size, e->threads, fill);
@@ -309,6 +311,7 @@ Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s)
     e->plan = plan;
     e->threads = o->threads;
     e->poison = o->poison;
+    e->sparse = o->sparse;
     e->scratch_each = round_up((size_t)plan->scratch_bytes + 1, PAGE);
     if (executor_start(e, s))
         return e;

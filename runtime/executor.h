@@ -19,6 +19,9 @@ typedef struct ExecutorOptions {
     /* For tests: fill memory with NaN before use and between runs, so that a
      * read of what nobody wrote shows in the results. */
     bool poison;
+    /* Memory is taken as it is used, not at start: for who runs few steps of a
+     * plan that may be larger than this machine. */
+    bool sparse;
 } ExecutorOptions;
 
 /* What a run of a graph came to. */
@@ -58,6 +61,11 @@ bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
  * of step i to seconds[i]: not disturbed by what else runs on the machine. */
 bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
                       Status *s);
+
+/* Runs steps first .. last by all threads; the seconds that the last one took,
+ * with its operands where the others left them. */
+bool executor_time(Executor *e, int graph, uint32_t first, uint32_t last,
+                   double *seconds, Status *s);
 
 /* After a run whose loss was not finite: runs the graph again on the same
  * input, one step at a time, and says in `text` which state or input was bad

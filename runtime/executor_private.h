@@ -1,4 +1,5 @@
-/* executor_private.h: what executor.c, run.c and blame.c share. */
+/* executor_private.h: what executor.c, run.c, blame.c and bench_time.c share.
+ */
 #ifndef TGC_EXECUTOR_PRIVATE_H
 #define TGC_EXECUTOR_PRIVATE_H
 
@@ -29,7 +30,7 @@ typedef struct ExecutorGraph {
 struct Executor {
     const Plan *plan;
     int threads;
-    bool poison;
+    bool poison, sparse;
     char *arena, *scratch;
     size_t arena_size, scratch_size, scratch_each;
     Lib *lib;

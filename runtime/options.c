@@ -97,6 +97,9 @@ static const OptionSpec option_table[] = {
      FIELD(json), NULL, "print one JSON object"},
     {"--profile", NULL, VERB_BENCH, OPTION_FLAG, FIELD(profile), NULL,
      "show where the time goes, by kernel"},
+    {"--time", "STEPS", VERB_BENCH, OPTION_TEXT, FIELD(time), NULL,
+     "seconds that single steps of the plan take, by number: --time 3,17 (tgc "
+     "estimate asks so)"},
     {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), NULL, "print this"},
 };
 /* clang-format on */

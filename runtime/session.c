@@ -29,13 +29,24 @@ int session_threads(const Session *x)
     return (int)(n > THREADS_MOST ? THREADS_MOST : n);
 }
 
-bool session_executor(Session *x, Status *s)
+static bool open_executor(Session *x, bool sparse, Status *s)
 {
     const char *poison = getenv("TGC_POISON");
     ExecutorOptions o = {.threads = session_threads(x),
-                         .poison = poison && !strcmp(poison, "1")};
+                         .poison = poison && !strcmp(poison, "1"),
+                         .sparse = sparse};
     x->executor = executor_open(x->plan, &o, s);
     return x->executor != NULL;
+}
+
+bool session_executor(Session *x, Status *s)
+{
+    return open_executor(x, false, s);
+}
+
+bool session_executor_sparse(Session *x, Status *s)
+{
+    return open_executor(x, true, s);
 }
 
 void session_close(Session *x)

@@ -17,6 +17,8 @@ typedef struct Session {
 /* Settings, with what the command line changes. */
 bool session_open(Session *x, const Plan *plan, const Options *o, Status *s);
 bool session_executor(Session *x, Status *s);
+/* Another, whose memory is taken as it is used. */
+bool session_executor_sparse(Session *x, Status *s);
 void session_close(Session *x);
 
 /* How many threads compute. */

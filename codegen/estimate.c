@@ -1,0 +1,298 @@
+/* estimate.c: see estimate.h. */
+#include "estimate.h"
+#include "process.h"
+#include "program.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STEPS_A_RUN = 24, PATH_SIZE = 4096, LIST_SIZE = STEPS_A_RUN * 12 };
+static const double SECONDS_MOST = 50; /* of measuring a model */
+
+typedef struct Unknown {
+    uint32_t step; /* the first of its kind */
+    StepKey key;
+    double modelled; /* seconds of all of its kind */
+} Unknown;
+
+typedef struct Measuring {
+    const CodegenOptions *o;
+    const Module *module;
+    Program *program;
+    const ProgramGraph *graph;
+    Calibration *calibration;
+    Arena *arena;
+    int threads;
+    Unknown *unknown;
+    size_t n, cap;
+    char folder[PATH_SIZE], binary[PATH_SIZE + 16], log[PATH_SIZE + 16];
+    sigset_t signals;
+    Error *error;
+} Measuring;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what is known ------------------------------------------------------- */
+
+static StepKey key_of(const Measuring *x, uint32_t i)
+{
+    return step_key(x->program->kernels, &x->graph->run[i].code, x->o->march,
+                    x->threads);
+}
+
+static double modelled(const Measuring *x, uint32_t i)
+{
+    StepCost c = step_cost(x->graph->g, x->graph->run[i].step);
+    return step_roofline(&c, &cpu_rates);
+}
+
+typedef struct UnknownKey {
+    const Measuring *x;
+    StepKey key;
+} UnknownKey;
+
+static bool same_unknown(const void *key, uint32_t id)
+{
+    const UnknownKey *k = key;
+    const StepKey *a = &k->x->unknown[id - 1].key;
+    return a->a == k->key.a && a->b == k->key.b;
+}
+
+static int by_modelled(const void *a, const void *b)
+{
+    const Unknown *x = a, *y = b;
+    if (x->modelled != y->modelled)
+        return x->modelled > y->modelled ? -1 : 1;
+    return x->step < y->step ? -1 : x->step > y->step;
+}
+
+/* Those that weigh most first: time may run out. */
+static void find_unknown(Measuring *x)
+{
+    HashTable table = {0};
+    for (uint32_t i = 0; i < x->graph->n_run; i++) {
+        double seconds;
+        StepKey key = key_of(x, i);
+        if (calibration_find(x->calibration, key, &seconds))
+            continue;
+        uint32_t id =
+            hash_find(&table, key.a, same_unknown, &(UnknownKey){x, key});
+        if (!id) {
+            ARENA_PUSH(x->arena, x->unknown, x->n, x->cap,
+                       ((Unknown){i, key, 0}));
+            id = (uint32_t)x->n;
+            hash_add(&table, x->arena, key.a, id);
+        }
+        x->unknown[id - 1].modelled += modelled(x, i);
+    }
+    if (x->n)
+        qsort(x->unknown, x->n, sizeof *x->unknown, by_modelled);
+}
+
+/* ---- timing the rest ----------------------------------------------------- */
+
+static bool make_folder(Measuring *x)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(x->folder, sizeof x->folder, "%.3000s/tgc-XXXXXX",
+             tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(x->folder))
+        return error_set(x->error, "cannot make a folder like %.200s",
+                         x->folder);
+    snprintf(x->binary, sizeof x->binary, "%s/steps", x->folder);
+    snprintf(x->log, sizeof x->log, "%s/log", x->folder);
+    return true;
+}
+
+static void remove_folder(const Measuring *x)
+{
+    unlink(x->binary);
+    unlink(x->log);
+    rmdir(x->folder);
+}
+
+/* "step 17 0.00123" for each of unknown[from .. to-1], in order. */
+static bool read_times(Measuring *x, size_t from, size_t to)
+{
+    char line[256];
+    FILE *f = fopen(x->log, "r");
+    size_t i = from;
+    while (f && i < to && fgets(line, sizeof line, f)) {
+        uint32_t step;
+        double seconds;
+        if (sscanf(line, "step %" SCNu32 " %lf", &step, &seconds) == 2 &&
+            step == x->unknown[i].step)
+            calibration_add(x->calibration, x->unknown[i++].key, seconds);
+    }
+    if (f)
+        fclose(f);
+    return i == to || error_set(x->error, "the program that times kernels "
+                                          "said something else");
+}
+
+static bool time_some(Measuring *x, size_t from, size_t to)
+{
+    char list[LIST_SIZE] = "", threads[32];
+    int failed, used = 0;
+    for (size_t i = from; i < to; i++)
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%u",
+                         i > from ? "," : "", x->unknown[i].step);
+    snprintf(threads, sizeof threads, "%d", x->threads);
+    char *argv[] = {x->binary,   "bench", "--time", list,
+                    "--threads", threads, NULL};
+    Command command = {argv, x->log};
+    unlink(x->log);
+    return process_run(&command, 1, 1, &x->signals, &failed, x->error) &&
+           read_times(x, from, to);
+}
+
+static bool time_unknown(Measuring *x)
+{
+    double began = now();
+    CodegenOptions o = *x->o;
+    o.save_temps = NULL;
+    fprintf(stderr, "tgc: %s: timing %zu kernels that are new on this machine",
+            x->module->name, x->n);
+    fflush(stderr);
+    bool ok = codegen_compile(x->module, &o, x->binary, x->error);
+    size_t done = 0;
+    while (ok && done < x->n && now() - began < SECONDS_MOST) {
+        size_t to = done + STEPS_A_RUN < x->n ? done + STEPS_A_RUN : x->n;
+        ok = time_some(x, done, to);
+        done = ok ? to : done;
+        fprintf(stderr, " .. %zu", done);
+        fflush(stderr);
+    }
+    fprintf(stderr, "\n");
+    return ok;
+}
+
+/* ---- adding up ----------------------------------------------------------- */
+
+/* What was not measured is as far from its model as all that was. */
+static Estimate add_up(const Measuring *x)
+{
+    Estimate out = {.steps = x->graph->n_run};
+    double measured_sum = 0, known_model = 0, rest = 0;
+    for (uint32_t i = 0; i < x->graph->n_run; i++) {
+        double seconds, model = modelled(x, i);
+        if (!calibration_find(x->calibration, key_of(x, i), &seconds)) {
+            rest += model;
+            continue;
+        }
+        out.measured++;
+        measured_sum += seconds;
+        known_model += model;
+    }
+    double scale = known_model > 0 ? measured_sum / known_model : 1;
+    out.seconds = measured_sum + scale * rest;
+    return out;
+}
+
+static const ProgramGraph *train_graph(const Program *p)
+{
+    for (size_t i = 0; i < p->n_graphs; i++)
+        if (!strcmp(p->graph[i].g->name, "train"))
+            return &p->graph[i];
+    return NULL;
+}
+
+static bool measure_unknown(Measuring *x, const char *path)
+{
+    process_block_signals(&x->signals);
+    bool made = make_folder(x);
+    bool ok = made && time_unknown(x);
+    if (made)
+        remove_folder(x);
+    process_restore_signals(&x->signals);
+    return ok && (!path || calibration_write(x->calibration, path, x->error));
+}
+
+bool codegen_estimate(const Module *m, const CodegenOptions *o, Calibration *c,
+                      const char *path, Estimate *out, Error *e)
+{
+    Measuring x = {.o = o, .module = m, .calibration = c, .error = e};
+    x.program = program_new(m, e);
+    if (!x.program)
+        return false;
+    x.threads = (int)target_threads(m);
+    x.arena = x.program->arena;
+    x.graph = train_graph(x.program);
+    bool ok = x.graph || error_set(e, "%s has no graph train", m->name);
+    if (ok)
+        find_unknown(&x);
+    ok = ok && (!x.n || measure_unknown(&x, path));
+    if (ok)
+        *out = add_up(&x);
+    program_free(x.program);
+    return ok;
+}
+
+Estimate estimate_by_rates(const Module *m, const Rates *r)
+{
+    Estimate out = {0};
+    const Graph *g = module_graph(m, "train");
+    Arena *a = arena_new();
+    Steps s = g ? graph_steps(g, a) : (Steps){0};
+    for (uint32_t i = 0; i < s.n; i++) {
+        StepCost c = step_cost(g, &s.step[i]);
+        out.seconds += step_roofline(&c, r);
+    }
+    out.steps = s.n;
+    arena_free(a);
+    return out;
+}
+
+/* ---- for the passes ------------------------------------------------------ */
+
+typedef struct Costs {
+    const Target *plain;
+    const Calibration *calibration;
+    const char *march;
+    Kernels *kernels;
+} Costs;
+
+static double calibrated_seconds(const Target *t, const Graph *g, const Step *s)
+{
+    const Costs *c = t->self;
+    StepCode code;
+    Error e;
+    double seconds;
+    if (kernels_add(c->kernels, g, s, &code, &e) &&
+        calibration_find(c->calibration,
+                         step_key(c->kernels, &code, c->march,
+                                  (int)target_threads(g->module)),
+                         &seconds))
+        return seconds;
+    return c->plain->seconds(c->plain, g, s);
+}
+
+Target target_calibrate(const Target *t, const Calibration *c,
+                        const char *march)
+{
+    Target now = *t;
+    Costs *costs = calloc(1, sizeof *costs);
+    if (!costs)
+        return now;
+    *costs = (Costs){t, c, march, kernels_new()};
+    now.self = costs;
+    now.seconds = calibrated_seconds;
+    return now;
+}
+
+void target_uncalibrate(Target *t)
+{
+    Costs *c = t->self;
+    if (t->seconds != calibrated_seconds)
+        return;
+    kernels_free(c->kernels);
+    free(c);
+    t->self = NULL;
+}

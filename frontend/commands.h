@@ -1,0 +1,47 @@
+/* commands.h: what the files of the command `tgc` share.  They, and no others
+ * of this folder, see all of the compiler.
+ *
+ *     main.c               load -> module -> optimize -> codegen
+ *     command_budget.c     does it fit, and what would?
+ *     command_estimate.c   how long will it take?
+ */
+#ifndef TGC_COMMANDS_H
+#define TGC_COMMANDS_H
+
+#include "budget.h"
+#include "command_line.h"
+#include "estimate.h"
+#include "ir.h"
+#include "pass.h"
+
+/* The file as a module, with what the command line says of settings; NULL
+ * after a message. */
+Module *load_module(const CommandLine *c);
+/* Runs the passes; false after a message. */
+bool optimize_module(Module *m, const CommandLine *c, const char *const *names);
+CodegenOptions codegen_options(const CommandLine *c);
+/* The folder with libtgcrt.a; false after a message. */
+enum { RUNTIME_PATH = 4096 };
+bool find_runtime(char path[RUNTIME_PATH]);
+int fail(const char *what); /* 1, after "tgc: what" */
+
+/* The target of the command line, its costs as the calibration says where one
+ * was given.  False after a message; else close it. */
+typedef struct TargetChoice {
+    Target target;
+    Calibration *calibration;
+} TargetChoice;
+bool target_open(TargetChoice *t, const CommandLine *c);
+void target_close(TargetChoice *t);
+
+/* command_budget.c */
+bool module_fits(const CommandLine *c, const Module *m);
+int print_max_batch(const CommandLine *c, const Module *m);
+/* The same model with other settings, through the whole pipeline, quietly;
+ * "batch=64" and the like, NULL-ended.  NULL where that does not compile. */
+Module *plan_again(const void *command_line, const char *const *settings);
+
+/* command_estimate.c */
+int run_estimate(const CommandLine *c);
+
+#endif
