@@ -219,7 +219,7 @@ bool codegen_estimate(const Module *m, const CodegenOptions *o, Calibration *c,
                       const char *path, Estimate *out, Error *e)
 {
     Measuring x = {.o = o, .module = m, .calibration = c, .error = e};
-    x.program = program_new(m, e);
+    x.program = program_new(m, o->target, e);
     if (!x.program)
         return false;
     x.threads = (int)target_threads(m);
@@ -281,7 +281,7 @@ Target target_calibrate(const Target *t, const Calibration *c,
     Costs *costs = calloc(1, sizeof *costs);
     if (!costs)
         return now;
-    *costs = (Costs){t, c, march, kernels_new()};
+    *costs = (Costs){t, c, march, kernels_new(t)};
     now.self = costs;
     now.seconds = calibrated_seconds;
     return now;

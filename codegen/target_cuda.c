@@ -1,4 +1,5 @@
 /* target_cuda.c: what the passes are told about GPUs. */
+#include "estimate.h"
 #include "op.h"
 #include "targets.h"
 
@@ -43,9 +44,20 @@ static int64_t cuda_scratch(const Target *t, const Module *m)
     return 0;
 }
 
+/* Only their ratios decide anything, so that what is compiled does not depend
+ * on where. */
+static double cuda_seconds(const Target *t, const Graph *g, const Step *s)
+{
+    (void)t;
+    StepCost c = step_cost(g, s);
+    Rates r = gpu_rates(gpu_named("h100"), false);
+    return step_roofline(&c, &r);
+}
+
 const Target target_cuda = {
     .name = "cuda",
     .layout = cuda_layout,
     .splits = cuda_splits,
     .scratch = cuda_scratch,
+    .seconds = cuda_seconds,
 };
