@@ -31,7 +31,8 @@ typedef struct Build {
     const char *folder;
     const char *file[MAX_FILES]; /* without .c; the last one is plan */
     int n_files, jobs;
-    bool keep;
+    bool keep, cuda;
+    CudaImages images; /* cuda */
     sigset_t signals;
     Error *error;
 } Build;
@@ -76,6 +77,11 @@ static void remove_folder(const Build *b)
     static const char *const ends[] = {".c", ".o", ".log"};
     if (b->keep)
         return;
+    unlink(path_in(b, "kernels", ".cu"));
+    for (int i = 0; i < b->images.n; i++) {
+        unlink(b->images.image[i].path);
+        unlink(b->images.image[i].log);
+    }
     for (int i = 0; i < b->n_files; i++)
         for (int k = 0; k < 3; k++)
             unlink(path_in(b, b->file[i], ends[k]));
@@ -101,6 +107,12 @@ static bool close_source(Build *b, FILE *f)
         return true;
     return error_set(b->error, "cannot write to %.200s: %s", b->folder,
                      strerror(errno));
+}
+
+static void say_time(const Build *b, const char *what, double since)
+{
+    if (b->o->verbose)
+        fprintf(stderr, "tgc: %s: %.2f s\n", what, seconds() - since);
 }
 
 /* ---- sources ------------------------------------------------------------ */
@@ -137,14 +149,32 @@ static bool write_kernels(Build *b)
     return true;
 }
 
+/* Compiles them, too. */
+static bool write_cuda_kernels(Build *b)
+{
+    bool refused;
+    double start = seconds();
+    CudaBuild cuda = {.kernels = b->program->kernels,
+                      .arch = b->o->arch,
+                      .folder = b->folder,
+                      .arena = b->arena,
+                      .jobs = b->jobs,
+                      .verbose = b->o->verbose,
+                      .signals = &b->signals};
+    bool ok = cuda_images_build(&cuda, &b->images, &refused, b->error);
+    b->keep |= refused;
+    say_time(b, "NVRTC", start);
+    return ok;
+}
+
 static bool write_sources(Build *b)
 {
-    if (!write_kernels(b))
+    if (b->cuda ? !write_cuda_kernels(b) : !write_kernels(b))
         return false;
     FILE *f = open_source(b, "plan");
     if (!f)
         return false;
-    plan_write(b->program, b->o, f);
+    plan_write(b->program, b->o, b->cuda ? &b->images : NULL, f);
     return close_source(b, f);
 }
 
@@ -182,7 +212,7 @@ static Line line_new(const Build *b)
 static Command line_end(Line *l, const char *log)
 {
     ARENA_PUSH(l->arena, l->word, l->n, l->cap, NULL);
-    return (Command){l->word, log};
+    return (Command){.argv = l->word, .log = log};
 }
 
 /* Not-a-number must survive, so no -ffast-math; contraction and reassociation
@@ -248,12 +278,6 @@ static void say(const Build *b, const Command *c)
     for (char *const *word = c->argv; *word; word++)
         fprintf(stderr, "%s%s", word == c->argv ? "" : " ", *word);
     fputc('\n', stderr);
-}
-
-static void say_time(const Build *b, const char *what, double since)
-{
-    if (b->o->verbose)
-        fprintf(stderr, "tgc: %s: %.2f s\n", what, seconds() - since);
 }
 
 /* The compiler's first words: they name the kernel.  Where it complains about
@@ -352,6 +376,7 @@ bool codegen_compile(const Module *m, const CodegenOptions *o,
     if (!p)
         return false;
     Build b = {.o = o, .program = p, .arena = p->arena, .error = e};
+    b.cuda = target_is_cuda(o->target);
     b.jobs = o->jobs > 0 ? o->jobs : process_cores();
     process_block_signals(&b.signals);
     bool ok = make_folder(&b) && write_sources(&b) && compile_sources(&b) &&

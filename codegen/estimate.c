@@ -147,7 +147,7 @@ static bool time_some(Measuring *x, size_t from, size_t to)
     snprintf(threads, sizeof threads, "%d", x->threads);
     char *argv[] = {x->binary,   "bench", "--time", list,
                     "--threads", threads, NULL};
-    Command command = {argv, x->log};
+    Command command = {.argv = argv, .log = x->log};
     unlink(x->log);
     return process_run(&command, 1, 1, &x->signals, &failed, x->error) &&
            read_times(x, from, to);

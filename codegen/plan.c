@@ -182,15 +182,6 @@ static void write_lib(const Kernels *k, FILE *out)
     end_array(out, k->n_libs);
 }
 
-static void write_kernels(const Kernels *k, FILE *out)
-{
-    kernels_print_declarations(k, out);
-    fputs("\nstatic const PlanKernel kernels[] = {\n", out);
-    for (size_t i = 0; i < k->n_kernels; i++)
-        fprintf(out, "{\"%s\",%s},\n", k->kernel[i].name, k->kernel[i].name);
-    end_array(out, k->n_kernels);
-}
-
 /* ---- a graph's tables --------------------------------------------------- */
 
 static const char *buffer_name(const Graph *g, const Buffer *b)
@@ -334,7 +325,7 @@ static int64_t largest_arena(const Program *p)
 /* ---- the whole ---------------------------------------------------------- */
 
 static void write_plan(const Program *p, const CodegenOptions *o,
-                       size_t n_settings, FILE *out)
+                       size_t n_settings, const CudaImages *images, FILE *out)
 {
     const char *march = o->march ? o->march : "native";
     fputs("static const Plan plan = {\n PLAN_VERSION,", out);
@@ -346,20 +337,23 @@ static void write_plan(const Program *p, const CodegenOptions *o,
     fputs(" PLAN_CPU_FEATURES,\n", out);
     fprintf(out,
             " %" PRId64 ",%" PRId64 ",%" PRId64 ",\n settings,%zu,states,%zu,"
-            "lib,%zu,kernels,%zu,graphs,%zu};\n\n",
+            "lib,%zu,kernels,%zu,graphs,%zu,%s,%d};\n\n",
             trained_scalars(p->module), largest_arena(p),
             p->kernels->scratch_bytes, n_settings, p->module->n_states,
-            p->kernels->n_libs, p->kernels->n_kernels, p->n_graphs);
+            p->kernels->n_libs, p->kernels->n_kernels, p->n_graphs,
+            images ? "PLAN_CUDA,images" : "PLAN_CPU,0", images ? images->n : 0);
 }
 
-void plan_write(const Program *p, const CodegenOptions *o, FILE *out)
+void plan_write(const Program *p, const CodegenOptions *o,
+                const CudaImages *images, FILE *out)
 {
     Arena *a = arena_new();
     fputs("#include \"lib.h\"\n#include \"plan.h\"\n\n", out);
     size_t n_settings = write_settings(p->module, a, out);
     write_states(p->module, a, out);
     write_lib(p->kernels, out);
-    write_kernels(p->kernels, out);
+    plan_write_kernels(p->kernels, out);
+    plan_write_images(images, out);
     Ports *n = arena_array(a, p->n_graphs, sizeof *n);
     for (size_t i = 0; i < p->n_graphs; i++)
         n[i] = write_graph_tables(&p->graph[i], i, a, out);
@@ -367,7 +361,7 @@ void plan_write(const Program *p, const CodegenOptions *o, FILE *out)
     for (size_t i = 0; i < p->n_graphs; i++)
         write_graph(&p->graph[i], i, n[i], out);
     end_array(out, p->n_graphs);
-    write_plan(p, o, n_settings, out);
+    write_plan(p, o, n_settings, images, out);
     fputs("int main(int argc, char **argv)\n{\n"
           "    return tgc_main(&plan, argc, argv);\n}\n",
           out);

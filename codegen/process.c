@@ -54,8 +54,26 @@ static int start_with(const Command *c, const posix_spawn_file_actions_t *files,
     return error;
 }
 
+/* A child of our own, which ends without anything that is to be done when this
+ * program does. */
+static int start_call(const Command *c, const sigset_t *mask, pid_t *pid)
+{
+    *pid = fork();
+    if (*pid < 0)
+        return errno;
+    if (*pid)
+        return 0;
+    int log = open(c->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+        _exit(127);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    _exit(c->call(c->data));
+}
+
 static int start(const Command *c, const sigset_t *mask, pid_t *pid)
 {
+    if (c->call)
+        return start_call(c, mask, pid);
     posix_spawn_file_actions_t files;
     int error = posix_spawn_file_actions_init(&files);
     if (error)

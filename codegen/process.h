@@ -1,4 +1,4 @@
-/* process.h: running the C compiler. */
+/* process.h: running compilers. */
 #ifndef TGC_PROCESS_H
 #define TGC_PROCESS_H
 
@@ -6,8 +6,11 @@
 #include <signal.h>
 
 typedef struct Command {
-    char *const *argv; /* NULL-ended */
+    char *const *argv; /* NULL-ended; with `call`, a name for messages alone */
     const char *log;   /* file for what it writes to stdout and stderr */
+    int (*call)(void *data); /* instead of a program: run in a child of this
+                                one, whose status is what it returns */
+    void *data;
 } Command;
 
 /* Runs all, at most `jobs` side by side; no shell is involved.  False with a

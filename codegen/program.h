@@ -4,6 +4,7 @@
 #define TGC_PROGRAM_H
 
 #include "codegen.h"
+#include "cuda_images.h"
 #include "kernels.h"
 #include "steps.h"
 
@@ -39,8 +40,13 @@ typedef struct Program {
 Program *program_new(const Module *m, const Target *t, Error *e);
 void program_free(Program *p); /* NULL is fine */
 
-/* plan.c: the tables as C, with main; the same as text for people. */
-void plan_write(const Program *p, const CodegenOptions *o, FILE *out);
+/* plan.c: the tables as C, with main; the same as text for people.  images:
+ * NULL for the cpu. */
+void plan_write(const Program *p, const CodegenOptions *o,
+                const CudaImages *images, FILE *out);
 void plan_print(const Program *p, FILE *out);
+/* plan_kernels.c: tables `kernels` and `images`. */
+void plan_write_kernels(const Kernels *k, FILE *out);
+void plan_write_images(const CudaImages *images, FILE *out);
 
 #endif

@@ -300,7 +300,7 @@ static bool compile(RunSet *s, Error *e)
                           c,
                           "-lm",
                           NULL};
-    Command command = {(char *const *)argv, log};
+    Command command = {.argv = (char *const *)argv, .log = log};
     int failed;
     sigset_t none;
     sigemptyset(&none);

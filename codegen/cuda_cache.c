@@ -1,0 +1,163 @@
+/* cuda_cache.c: see cuda_cache.h. */
+#include "cuda_cache.h"
+#include "hash.h"
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PATH_MOST = 4096,
+    ENTRIES_MOST = 512,        /* the oldest goes when there are more */
+    ENTRY_BYTES_MOST = 1 << 28 /* what is larger is none of ours */
+};
+
+#define CACHE_MAGIC "tgc cuda image 1\n"
+
+typedef struct Header {
+    char magic[sizeof CACHE_MAGIC + 6]; /* 24 bytes */
+    uint64_t image_bytes, log_bytes, sum;
+} Header;
+
+void cache_key_add(CacheKey *k, const char *text)
+{
+    size_t n = strlen(text) + 1; /* its end counts */
+    k->half[0] = hash_bytes(k->half[0], text, n);
+    k->half[1] = hash_bytes(k->half[1] ^ 0x9e3779b97f4a7c15u, text, n);
+}
+
+/* ---- where -------------------------------------------------------------- */
+
+static bool make_folders(char *path)
+{
+    for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
+        *slash = 0;
+        bool ok = mkdir(path, 0777) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!ok)
+            return false;
+    }
+    return mkdir(path, 0777) == 0 || errno == EEXIST;
+}
+
+static bool cache_folder(char path[PATH_MOST])
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (base && *base == '/') /* the standard: others are to be ignored */
+        n = snprintf(path, PATH_MOST, "%s/tgc", base);
+    else if (home && *home)
+        n = snprintf(path, PATH_MOST, "%s/.cache/tgc", home);
+    return n > 0 && n < PATH_MOST - 64;
+}
+
+static bool entry_path(const CacheKey *k, char path[PATH_MOST])
+{
+    if (!cache_folder(path))
+        return false;
+    size_t n = strlen(path);
+    snprintf(path + n, PATH_MOST - n, "/%016" PRIx64 "%016" PRIx64 ".image",
+             k->half[0], k->half[1]);
+    return true;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static uint64_t sum_of(const char *bytes, size_t n)
+{
+    return hash_bytes(0x7467, bytes, n);
+}
+
+static bool read_entry(FILE *f, Arena *a, CacheEntry *entry)
+{
+    Header h;
+    if (fread(&h, sizeof h, 1, f) != 1 ||
+        memcmp(h.magic, CACHE_MAGIC, sizeof CACHE_MAGIC) != 0)
+        return false;
+    if (h.image_bytes > ENTRY_BYTES_MOST || h.log_bytes > ENTRY_BYTES_MOST)
+        return false;
+    size_t n = (size_t)(h.image_bytes + h.log_bytes);
+    char *bytes = arena_array(a, n + 1, 1);
+    if (fread(bytes, 1, n, f) != n || getc(f) != EOF ||
+        sum_of(bytes, n) != h.sum || !h.image_bytes)
+        return false;
+    *entry = (CacheEntry){bytes, bytes + h.image_bytes, (size_t)h.image_bytes};
+    return true;
+}
+
+bool cache_get(const CacheKey *k, Arena *a, CacheEntry *entry)
+{
+    char path[PATH_MOST];
+    FILE *f = entry_path(k, path) ? fopen(path, "rb") : NULL;
+    if (!f)
+        return false;
+    bool ok = read_entry(f, a, entry);
+    fclose(f);
+    return ok;
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static bool write_entry(FILE *f, const CacheEntry *entry)
+{
+    size_t log_bytes = strlen(entry->log), n = entry->bytes + log_bytes;
+    Header h = {.image_bytes = entry->bytes, .log_bytes = log_bytes};
+    memcpy(h.magic, CACHE_MAGIC, sizeof CACHE_MAGIC);
+    char *bytes = malloc(n + 1);
+    if (!bytes)
+        return false;
+    memcpy(bytes, entry->image, entry->bytes);
+    memcpy(bytes + entry->bytes, entry->log, log_bytes);
+    h.sum = sum_of(bytes, n);
+    bool ok = fwrite(&h, sizeof h, 1, f) == 1 && fwrite(bytes, 1, n, f) == n;
+    free(bytes);
+    return ok;
+}
+
+/* Keeps the folder from growing without end. */
+static void remove_oldest(const char *folder)
+{
+    char path[2 * PATH_MOST], oldest[2 * PATH_MOST] = "";
+    time_t time = 0;
+    int n = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        struct stat info;
+        size_t length = strlen(e->d_name);
+        if (length < 6 || strcmp(e->d_name + length - 6, ".image") != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (stat(path, &info))
+            continue;
+        n++;
+        if (!*oldest || info.st_mtime < time) {
+            time = info.st_mtime;
+            memcpy(oldest, path, sizeof oldest);
+        }
+    }
+    if (d)
+        closedir(d);
+    if (n > ENTRIES_MOST)
+        unlink(oldest);
+}
+
+void cache_put(const CacheKey *k, const CacheEntry *entry)
+{
+    char folder[PATH_MOST], path[PATH_MOST], beside[PATH_MOST + 32];
+    if (!cache_folder(folder) || !make_folders(folder) || !entry_path(k, path))
+        return;
+    snprintf(beside, sizeof beside, "%s.%ld", path, (long)getpid());
+    FILE *f = fopen(beside, "wb");
+    if (!f)
+        return;
+    bool ok = write_entry(f, entry);
+    ok = fclose(f) == 0 && ok;
+    if (!ok || rename(beside, path))
+        unlink(beside);
+    else
+        remove_oldest(folder);
+}
