@@ -21,6 +21,7 @@ static void conv_desc(LibDesc *d, const Node *n, int kind, DType dtype,
 {
     d->kind = (uint8_t)kind;
     d->dtype = (uint8_t)dtype;
+    d->wide = (uint8_t)dtype_wide(dtype);
     d->spatial = (uint8_t)spatial;
     d->batch = node_int(n, "call");
     d->groups = node_int(n, "groups");
@@ -41,7 +42,8 @@ static void pack_desc(LibDesc *d, const Node *n, int kind, const Type *w)
 {
     int spatial;
     const int64_t *in = node_ints(n, "size", &spatial);
-    conv_desc(d, n, kind, w->dtype, spatial, in);
+    conv_desc(d, n, kind, (DType)node_int(n, "dtype"), spatial, in);
+    d->wide = (uint8_t)w->dtype;
     d->of = (uint8_t)node_int(n, "of");
     d->out_channels = w->dim[0];
     d->in_channels = w->dim[1] * d->groups;
@@ -53,6 +55,7 @@ static void matmul_desc(LibDesc *d, const Node *n, const Type *a, const Type *b)
     bool ta = node_int(n, "transpose_a"), tb = node_int(n, "transpose_b");
     d->kind = LIB_MATMUL;
     d->dtype = (uint8_t)a->dtype;
+    d->wide = (uint8_t)n->type->dtype;
     d->m = node_int(n, "rows");
     d->n = n->type->dim[last];
     d->k = a->dim[ta ? last - 1 : last];

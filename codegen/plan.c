@@ -163,10 +163,10 @@ static void write_lib(const Kernels *k, FILE *out)
     for (size_t i = 0; i < k->n_libs; i++) {
         const LibDesc *d = &k->lib[i];
         fprintf(out,
-                "{%d,%d,%d,%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                "{%d,%d,%d,%d,%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
                 ",\n ",
-                d->kind, d->of, d->dtype, d->spatial, d->batch, d->groups,
-                d->in_channels, d->out_channels);
+                d->kind, d->of, d->dtype, d->wide, d->spatial, d->batch,
+                d->groups, d->in_channels, d->out_channels);
         const int64_t *const v[] = {d->in,      d->out,      d->kernel,
                                     d->stride,  d->dilation, d->pad_low,
                                     d->pad_high};

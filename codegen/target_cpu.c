@@ -75,11 +75,11 @@ static int64_t weight_slots(int64_t batch, int64_t packed_bytes)
 
 /* ---- convolutions ------------------------------------------------------- */
 
-typedef struct Conv {
+typedef struct Call {
     Graph *g;
     const Node *n; /* of the graph that is rewritten */
-    Type x, w, y;
-} Conv;
+    Type x, w, y;  /* of a convolution */
+} Call;
 
 static void copy_ints(int64_t *to, const Node *n, const char *attr)
 {
@@ -89,11 +89,12 @@ static void copy_ints(int64_t *to, const Node *n, const char *attr)
         to[i] = v[i];
 }
 
-static void conv_desc(const Conv *c, int kind, int64_t call, LibDesc *d)
+static void conv_desc(const Call *c, int kind, int64_t call, LibDesc *d)
 {
     memset(d, 0, sizeof *d);
     d->kind = (uint8_t)kind;
     d->dtype = (uint8_t)c->x.dtype;
+    d->wide = (uint8_t)dtype_wide(c->x.dtype);
     d->spatial = (uint8_t)(c->x.rank - 2);
     d->batch = call;
     d->groups = node_int(c->n, "groups");
@@ -111,7 +112,7 @@ static void conv_desc(const Conv *c, int kind, int64_t call, LibDesc *d)
 }
 
 /* Elements of the packed weights; 0: the library cannot do it. */
-static int64_t packed_elements(const Conv *c, int kind, int64_t call)
+static int64_t packed_elements(const Call *c, int kind, int64_t call)
 {
     LibDesc d;
     LibInfo info;
@@ -119,12 +120,13 @@ static int64_t packed_elements(const Conv *c, int kind, int64_t call)
     conv_desc(c, kind, call, &d);
     if (!lib_query(&d, &info, error, sizeof error))
         return 0;
-    int64_t size = (int64_t)dtype_size(c->x.dtype);
+    DType dtype = kind == LIB_CONV_GRAD_WEIGHT ? d.wide : d.dtype;
+    int64_t size = (int64_t)dtype_size(dtype);
     return (info.packed_bytes + size - 1) / size;
 }
 
 /* Attributes of a library node: those of a call, then `more`. */
-static Value conv_node(const Conv *c, const OpDesc *op, const Value *in,
+static Value conv_node(const Call *c, const OpDesc *op, const Value *in,
                        int n_in, int64_t call, const Attr *more, int n_more)
 {
     Attr attr[12] = {
@@ -138,15 +140,6 @@ static Value conv_node(const Conv *c, const OpDesc *op, const Value *in,
     };
     memcpy(&attr[7], more, (size_t)n_more * sizeof *more);
     return ir_node(c->g, op, in, n_in, attr, 7 + n_more);
-}
-
-static Value pack_weights(const Conv *c, Value w, int kind, int64_t call,
-                          int64_t packed)
-{
-    Attr more[] = {attr_int("of", kind),
-                   attr_ints("size", &c->x.dim[2], c->x.rank - 2),
-                   attr_int("packed", packed)};
-    return conv_node(c, &op_lib_pack, &w, 1, call, more, 3);
 }
 
 /* The library reads channels-last alone. */
@@ -170,7 +163,30 @@ static Value plain(Graph *g, Value v)
     return copy;
 }
 
-static bool lower_conv(Conv *c, const Value *in, Value *out)
+/* What a value was before it was cast to half (and back). */
+static Value uncast(const Graph *g, Value v)
+{
+    for (Value at = v; node_is(graph_node(g, at), &op_cast);) {
+        at = graph_node(g, at)->in[0];
+        if (graph_type(g, at)->dtype == DT_F32)
+            v = at;
+    }
+    return v;
+}
+
+/* Weights that were cast to half are packed from what they were before: the
+ * library rounds them on the way, so that no half copy lies in memory. */
+static Value pack_weights(const Call *c, Value w, int kind, int64_t call,
+                          int64_t packed)
+{
+    w = plain(c->g, uncast(c->g, w));
+    Attr more[] = {attr_int("of", kind), attr_dtype("dtype", c->x.dtype),
+                   attr_ints("size", &c->x.dim[2], c->x.rank - 2),
+                   attr_int("packed", packed)};
+    return conv_node(c, &op_lib_pack, &w, 1, call, more, 4);
+}
+
+static bool lower_conv(Call *c, const Value *in, Value *out)
 {
     c->x = *graph_type(c->g, in[0]);
     c->w = *graph_type(c->g, in[1]);
@@ -179,31 +195,31 @@ static bool lower_conv(Conv *c, const Value *in, Value *out)
     int64_t packed = packed_elements(c, LIB_CONV, call);
     if (!packed)
         return false;
-    Value x = channels_last(c->g, in[0]), w = plain(c->g, in[1]);
-    w = pack_weights(c, w, LIB_CONV, call, packed);
+    Value x = channels_last(c->g, in[0]);
+    Value w = pack_weights(c, in[1], LIB_CONV, call, packed);
     Attr more = attr_int("channels", c->w.dim[0]);
     out[0] = conv_node(c, &op_lib_conv, (Value[]){x, w}, 2, call, &more, 1);
     return true;
 }
 
-static bool lower_conv_grad_input(Conv *c, const Value *in, Value *out)
+static bool lower_conv_grad_input(Call *c, const Value *in, Value *out)
 {
-    c->x = c->n->type[0];
     c->w = *graph_type(c->g, in[1]);
     c->y = *graph_type(c->g, in[0]);
+    c->x = type_with_dtype(c->n->type[0], c->y.dtype);
     int64_t call = images_per_call(&c->x, &c->y);
     int64_t packed = packed_elements(c, LIB_CONV_GRAD_INPUT, call);
     if (!packed)
         return false;
-    Value dy = channels_last(c->g, in[0]), w = plain(c->g, in[1]);
-    w = pack_weights(c, w, LIB_CONV_GRAD_INPUT, call, packed);
+    Value dy = channels_last(c->g, in[0]);
+    Value w = pack_weights(c, in[1], LIB_CONV_GRAD_INPUT, call, packed);
     Attr more = attr_ints("shape", c->x.dim, c->x.rank);
     out[0] = conv_node(c, &op_lib_conv_grad_input, (Value[]){dy, w}, 2, call,
                        &more, 1);
     return true;
 }
 
-static bool lower_conv_grad_weight(Conv *c, const Value *in, Value *out)
+static bool lower_conv_grad_weight(Call *c, const Value *in, Value *out)
 {
     c->x = *graph_type(c->g, in[0]);
     c->w = c->n->type[0];
@@ -219,9 +235,10 @@ static bool lower_conv_grad_weight(Conv *c, const Value *in, Value *out)
                             batch / slots, more, 1);
     Value sum = ir_reduce_sum(c->g, parts, (const int64_t[]){0}, 1);
     Attr unpack[] = {attr_int("of", LIB_CONV_GRAD_WEIGHT),
+                     attr_dtype("dtype", c->x.dtype),
                      attr_ints("size", &c->x.dim[2], c->x.rank - 2),
                      attr_ints("shape", c->w.dim, c->w.rank)};
-    out[0] = conv_node(c, &op_lib_unpack, &sum, 1, batch / slots, unpack, 3);
+    out[0] = conv_node(c, &op_lib_unpack, &sum, 1, batch / slots, unpack, 4);
     return true;
 }
 
@@ -268,14 +285,16 @@ static int64_t rows_per_call(const Type *a, const Type *y, bool transpose_a)
     return m / divisor_up_to(m, calls);
 }
 
-static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
+static bool lower_matmul(Call *c, const Value *in, Value *out)
 {
+    Graph *g = c->g;
+    const Node *n = c->n;
     Value a = plain(g, in[0]), b = plain(g, in[1]);
     int64_t rows =
         rows_per_call(graph_type(g, a), n->type, node_int(n, "transpose_a"));
     Attr attr[] = {*node_attr(n, "transpose_a"), *node_attr(n, "transpose_b"),
-                   attr_int("rows", rows)};
-    Value y = ir_node(g, &op_lib_matmul, (Value[]){a, b}, 2, attr, 3);
+                   *node_attr(n, "wide"), attr_int("rows", rows)};
+    Value y = ir_node(g, &op_lib_matmul, (Value[]){a, b}, 2, attr, 4);
     LibDesc d;
     LibInfo info;
     char error[MAX_TEXT];
@@ -288,22 +307,43 @@ static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
 
 /* ---- the target --------------------------------------------------------- */
 
+static const struct {
+    const OpDesc *op;
+    bool (*lower)(Call *c, const Value *in, Value *out);
+} call_table[] = {
+    {&op_conv, lower_conv},
+    {&op_conv_grad_input, lower_conv_grad_input},
+    {&op_conv_grad_weight, lower_conv_grad_weight},
+    {&op_matmul, lower_matmul},
+};
+enum { N_CALLS = sizeof call_table / sizeof *call_table };
+
+/* The library computes in float32 and bf16 and leaves the rest to the generic
+ * kernels; but f16 it gets as float32. */
+static bool lower_call(Graph *g, const Node *n, const Value *in, Value *out)
+{
+    DType dtype = graph_type(g, in[0])->dtype;
+    if (dtype != DT_F32 && dtype != DT_BF16 && dtype != DT_F16)
+        return false;
+    DType wide = dtype == DT_F16 ? DT_F32 : dtype;
+    const Value operand[] = {ir_cast(g, in[0], wide), ir_cast(g, in[1], wide)};
+    bool done = false;
+    for (int i = 0; i < N_CALLS && !done; i++)
+        if (node_is(n, call_table[i].op))
+            done = call_table[i].lower(&(Call){.g = g, .n = n}, operand, out);
+    if (done)
+        out[0] = ir_cast(g, out[0], n->type[0].dtype);
+    return done;
+}
+
 static bool cpu_lower(const Target *t, Graph *g, const Node *n, const Value *in,
                       Value *out)
 {
     (void)t;
-    Conv c = {.g = g, .n = n};
-    bool library = n->n_out && n->type[0].dtype == DT_F32;
-    if (node_is(n, &op_conv))
-        return (library && lower_conv(&c, in, out)) ||
-               expand_conv(g, n, in, out);
-    if (node_is(n, &op_conv_grad_input))
-        return (library && lower_conv_grad_input(&c, in, out)) ||
-               expand_conv(g, n, in, out);
-    if (node_is(n, &op_conv_grad_weight))
-        return library && lower_conv_grad_weight(&c, in, out);
-    if (node_is(n, &op_matmul))
-        return library && lower_matmul(g, n, in, out);
+    if (node_is(n, &op_conv) || node_is(n, &op_conv_grad_input))
+        return lower_call(g, n, in, out) || expand_conv(g, n, in, out);
+    if (node_is(n, &op_conv_grad_weight) || node_is(n, &op_matmul))
+        return lower_call(g, n, in, out);
     return false;
 }
 

@@ -178,12 +178,13 @@ static bool input_type(Elab *el, Type *t)
 }
 
 /* Images come as f32; whatever the net makes of them takes the type of its
- * first value, weights included. */
+ * first value, weights included.  Half types are the pass `half`'s business. */
 static Value to_precision(Elab *el, Value image)
 {
     const char *name = settings_text(&el->module->settings, "precision");
-    Attr dtype = attr_dtype("dtype", dtype_named(name));
-    if (graph_type(el->graph, image)->dtype == dtype_named(name))
+    DType wanted = dtype_wide(dtype_named(name));
+    Attr dtype = attr_dtype("dtype", wanted);
+    if (graph_type(el->graph, image)->dtype == wanted)
         return image;
     return node1(el, &op_cast, image, &dtype, 1);
 }

@@ -142,6 +142,14 @@ Value ir_reduce_sum(Graph *g, Value a, const int64_t *axes, int n)
     return reduce(g, &op_reduce_sum, a, axes, n);
 }
 
+Value ir_reduce_sum_wide(Graph *g, Value a, const int64_t *axes, int n)
+{
+    if (n == 0)
+        return a;
+    a = ir_cast(g, a, dtype_wide(graph_type(g, a)->dtype));
+    return ir_reduce_sum(g, a, axes, n);
+}
+
 Value ir_reduce_max(Graph *g, Value a, const int64_t *axes, int n)
 {
     return reduce(g, &op_reduce_max, a, axes, n);

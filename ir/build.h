@@ -43,6 +43,8 @@ Value ir_broadcast_scalar(Graph *g, Value a, Value like);
 Value ir_reshape(Graph *g, Value a, int rank, const int64_t *dim);
 Value ir_transpose(Graph *g, Value a, const int64_t *order, int n);
 Value ir_reduce_sum(Graph *g, Value a, const int64_t *axes, int n);
+/* The sum in float32 where a is half: for sums of many. */
+Value ir_reduce_sum_wide(Graph *g, Value a, const int64_t *axes, int n);
 Value ir_reduce_max(Graph *g, Value a, const int64_t *axes, int n);
 Value ir_reduce_to_channel(Graph *g, Value a); /* sum over all but dim 1 */
 Value ir_sum_all(Graph *g, Value a);           /* a scalar */

@@ -69,9 +69,8 @@ const SettingSpec setting_table[] = {
      .doc = "By how much an accuracy (0 to 1) must be higher to count as better for patience."},
     {"tail", SET_WORD, "drop", .words = "drop keep",
      .doc = "What happens to the last partial batch of an epoch in training; evaluation always counts every image."},
-    {"precision", SET_WORD, "f32", .words = "f32 f64",
-     .doc = "Element type of weights, activations and gradients; f64 is slow "
-            "and tells rounding from a mistake."},
+    {"precision", SET_WORD, "f32", .words = "f32 bf16 f16 f64",
+     .doc = "Element type of activations and their gradients. bf16 and f16 keep weights, statistics and sums in f32; f64 is slow and tells rounding from a mistake."},
     {"memory", SET_INT, NULL, .low = 1, .high = MOST, .bytes = true,
      .doc = "Bytes that a training run may take in all: 10 GiB. What is not kept for the backward pass is computed again; what cannot fit does not compile."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,

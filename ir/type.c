@@ -2,6 +2,7 @@
 #include "type.h"
 #include <assert.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,42 @@ bool dtype_is_float(DType t)
 bool dtype_is_int(DType t)
 {
     return t >= DT_U8 && t <= DT_I64;
+}
+
+bool dtype_is_half(DType t)
+{
+    return t == DT_F16 || t == DT_BF16;
+}
+
+DType dtype_wide(DType t)
+{
+    return dtype_is_half(t) ? DT_F32 : t;
+}
+
+/* To `digits` binary digits, fewer below 2^lowest; infinite from `limit` on. */
+static double round_digits(double v, int digits, int lowest, double limit)
+{
+    int exponent;
+    if (!isfinite(v) || v == 0)
+        return v;
+    frexp(v, &exponent); /* |v| in [2^(exponent-1), 2^exponent) */
+    int last = (exponent - 1 < lowest ? lowest : exponent - 1) - digits + 1;
+    v = ldexp(nearbyint(ldexp(v, -last)), last);
+    return fabs(v) >= limit ? copysign(INFINITY, v) : v;
+}
+
+double dtype_round(double v, DType t)
+{
+    switch (t) {
+    case DT_F16:
+        return round_digits(v, 11, -14, 0x1p16);
+    case DT_BF16:
+        return round_digits(v, 8, -126, 0x1p128);
+    case DT_F32:
+        return (float)v;
+    default:
+        return v;
+    }
 }
 
 Type type_make(DType dtype, int rank, const int64_t *dim)

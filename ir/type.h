@@ -43,7 +43,13 @@ size_t dtype_size(DType t); /* bytes of one element */
 const char *dtype_name(DType t);
 DType dtype_named(const char *name); /* DT_NONE where there is none */
 bool dtype_is_float(DType t);
-bool dtype_is_int(DType t); /* u8, i32, i64 */
+bool dtype_is_int(DType t);  /* u8, i32, i64 */
+bool dtype_is_half(DType t); /* f16, bf16 */
+/* What values of the type are summed in: f32 for half, else itself. */
+DType dtype_wide(DType t);
+/* The nearest value that the type holds, of even ones where there are two;
+ * integers and bool: v itself. */
+double dtype_round(double v, DType t);
 
 Type type_make(DType dtype, int rank, const int64_t *dim);
 Type type_scalar(DType dtype);

@@ -4,7 +4,11 @@
  * Reverse mode over the list of nodes: a value's gradient is complete when its
  * node's turn comes, since all its users come later in the list.  Nodes that
  * lie on no path from a trained parameter to the loss are not visited.
- * Gradients of several users are added from the last user to the first. */
+ * Gradients of several users are added from the last user to the first.
+ *
+ * A gradient has the type of its value, but that of a half value may be float32
+ * where it is a long sum (of weights, over the batch).  It stays so through a
+ * cast, and the parameter that was cast to half gets it unrounded. */
 #include "passes.h"
 #include "build.h"
 #include "update.h"
@@ -68,10 +72,27 @@ static void accumulate(Autodiff *a, Value v, Value more)
     Value *sum = gradient_of(a, v);
     if (!a->wanted[v.node] || !more.node)
         return;
-    assert(type_same_shape(graph_type(a->g, v), graph_type(a->g, more)) &&
-           graph_type(a->g, v)->dtype == graph_type(a->g, more)->dtype &&
+    const Type *t = graph_type(a->g, v);
+    DType dtype = graph_type(a->g, more)->dtype, wide = dtype_wide(t->dtype);
+    assert(type_same_shape(t, graph_type(a->g, more)) &&
+           (dtype == t->dtype || dtype == wide) &&
            "a gradient has the type of what it is the gradient of");
+    (void)t;
+    if (sum->node && graph_type(a->g, *sum)->dtype != dtype) {
+        *sum = ir_cast(a->g, *sum, wide);
+        more = ir_cast(a->g, more, wide);
+    }
     *sum = sum->node ? ir_add(a->g, *sum, more) : more;
+}
+
+/* The gradient of a result, as the node's own gradient wants to see it. */
+static Value gradient_for(const Autodiff *a, uint32_t id, unsigned out)
+{
+    const Node *n = &a->g->node[id];
+    Value d = *gradient_of(a, node_value(id, out));
+    if (!d.node || node_is(n, &op_cast))
+        return d;
+    return ir_cast(a->g, d, n->type[out].dtype);
 }
 
 static bool differentiate(Autodiff *a, uint32_t id)
@@ -80,10 +101,8 @@ static bool differentiate(Autodiff *a, uint32_t id)
     const Node *n = &g->node[id];
     Value dout[MAX_OUT];
     bool any = false;
-    for (unsigned i = 0; i < n->n_out; i++) {
-        dout[i] = *gradient_of(a, node_value(id, i));
-        any |= dout[i].node != 0;
-    }
+    for (unsigned i = 0; i < n->n_out; i++)
+        any |= gradient_of(a, node_value(id, i))->node != 0;
     if (!any || n->n_in == 0)
         return true;
     if (!n->op->grad)
@@ -92,8 +111,10 @@ static bool differentiate(Autodiff *a, uint32_t id)
                          "the loss through it",
                          n->op->name);
     set_place(g, id);
-    uint32_t n_in = n->n_in;
+    uint32_t n_in = n->n_in, n_out = n->n_out;
     Value *in = n->in; /* stays where it is when the list of nodes moves */
+    for (unsigned i = 0; i < n_out; i++)
+        dout[i] = gradient_for(a, id, i);
     Value *din = arena_array(g->arena, n_in, sizeof *din);
     n->op->grad(g, id, dout, din);
     for (uint32_t i = 0; i < n_in; i++)

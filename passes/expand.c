@@ -95,6 +95,8 @@ static bool cut_reduction(Expand *e, uint32_t id, Value x)
         choose_cut(&t, axes, n_axes, wanted_splits(e, &t, axes, n_axes), &axis);
     if (pieces <= 1)
         return false;
+    x = ir_cast(g, x,
+                dtype_wide(t.dtype)); /* pieces of a sum are not rounded */
     Attr split[] = {attr_int("axis", axis),
                     attr_int("size", t.dim[axis] / pieces)};
     Value v = ir_node(g, op_named("split"), &x, 1, split, 2);
@@ -109,7 +111,7 @@ static bool cut_reduction(Expand *e, uint32_t id, Value x)
         place += !reduced;
     }
     fold = attr_ints("axes", (const int64_t[]){place}, 1);
-    v = ir_node(g, n->op, &v, 1, &fold, 1);
+    v = ir_cast(g, ir_node(g, n->op, &v, 1, &fold, 1), t.dtype);
     graph_node(g, v)->type[0].layout = n->type[0].layout;
     rewrite_set(&e->r, node_value(id, 0), v);
     return true;

@@ -47,10 +47,7 @@ static bool take_operand(const Fold *f, uint32_t i, Value *out)
 static bool make_const(const Fold *f, double value, Value *out)
 {
     const Type *t = &f->node->type[0];
-    if (t->dtype == DT_F16 || t->dtype == DT_BF16)
-        return false; /* no rounding to half here */
-    if (t->dtype == DT_F32)
-        value = (float)value;
+    value = dtype_round(value, t->dtype);
     Attr attr[] = {attr_float("value", value), attr_dtype("dtype", t->dtype),
                    attr_ints("shape", t->dim, t->rank)};
     uint32_t id = graph_add(f->to, &op_const, NULL, 0, attr, 3);

@@ -8,6 +8,7 @@
 /* One line a pass; table.c has the order in which they run. */
 #define PASS(name) extern const Pass pass_##name;
 PASS(fold)
+PASS(half)
 PASS(autodiff)
 PASS(cse)
 PASS(dce)

@@ -77,7 +77,7 @@ static dnnl_status_t activation_md(const LibDesc *d, int64_t channels,
 
 /* [O,I/g,kernel..], or [g,O/g,I/g,kernel..] where there are groups: the same
  * bytes in plain order.  `plain` false: whatever the library likes. */
-static dnnl_status_t weight_md(const LibDesc *d, bool plain,
+static dnnl_status_t weight_md(const LibDesc *d, uint8_t dtype, bool plain,
                                dnnl_memory_desc_t *md)
 {
     dnnl_dims_t dim, stride;
@@ -89,23 +89,23 @@ static dnnl_status_t weight_md(const LibDesc *d, bool plain,
     for (int i = 0; i < d->spatial; i++)
         dim[n++] = d->kernel[i];
     if (!plain)
-        return dnnl_memory_desc_init_by_tag(md, n, dim, lib_dtype(d->dtype),
+        return dnnl_memory_desc_init_by_tag(md, n, dim, lib_dtype(dtype),
                                             dnnl_format_tag_any);
     int64_t step = 1;
     for (int i = n - 1; i >= 0; i--) {
         stride[i] = step;
         step *= dim[i];
     }
-    return dnnl_memory_desc_init_by_strides(md, n, dim, lib_dtype(d->dtype),
+    return dnnl_memory_desc_init_by_strides(md, n, dim, lib_dtype(dtype),
                                             stride);
 }
 
-static dnnl_status_t matrix_md(const LibDesc *d, int64_t rows, int64_t columns,
+static dnnl_status_t matrix_md(uint8_t dtype, int64_t rows, int64_t columns,
                                int64_t row, int64_t column,
                                dnnl_memory_desc_t *md)
 {
     const dnnl_dims_t dim = {rows, columns}, stride = {row, column};
-    return dnnl_memory_desc_init_by_strides(md, 2, dim, lib_dtype(d->dtype),
+    return dnnl_memory_desc_init_by_strides(md, 2, dim, lib_dtype(dtype),
                                             stride);
 }
 
@@ -136,7 +136,7 @@ static void recipe_take(Recipe *r, int place, int arg, dnnl_query_t what,
 }
 
 typedef struct ConvShape {
-    dnnl_memory_desc_t x, w, y;
+    dnnl_memory_desc_t x, w, y, dw;
     dnnl_dims_t stride, dilation, low, high;
 } ConvShape;
 
@@ -151,7 +151,9 @@ static dnnl_status_t conv_shape(const LibDesc *d, ConvShape *c)
     dnnl_status_t s = activation_md(d, d->in_channels, d->in, &c->x);
     if (s == dnnl_success)
         s = activation_md(d, d->out_channels, d->out, &c->y);
-    return s == dnnl_success ? weight_md(d, false, &c->w) : s;
+    if (s == dnnl_success)
+        s = weight_md(d, d->dtype, false, &c->w);
+    return s == dnnl_success ? weight_md(d, d->wide, false, &c->dw) : s;
 }
 
 static dnnl_status_t conv_forward(dnnl_engine_t engine, const ConvShape *c,
@@ -195,7 +197,7 @@ static dnnl_status_t conv_grad_weight(dnnl_engine_t engine, const ConvShape *c,
 {
     dnnl_convolution_desc_t op;
     dnnl_status_t s = dnnl_dilated_convolution_backward_weights_desc_init(
-        &op, dnnl_convolution_direct, &c->x, &c->w, NULL, &c->y, c->stride,
+        &op, dnnl_convolution_direct, &c->x, &c->dw, NULL, &c->y, c->stride,
         c->dilation, c->low, c->high);
     if (s == dnnl_success)
         s = pd_create(engine, &op, forward, &r->pd);
@@ -239,7 +241,7 @@ static dnnl_status_t reorder_recipe(dnnl_engine_t engine, const LibDesc *d,
     dnnl_memory_desc_t packed = conv.md[d->of == LIB_CONV_GRAD_WEIGHT ? 2 : 1];
     dnnl_primitive_desc_destroy(conv.pd);
     r->md[pack ? 2 : 0] = packed;
-    s = weight_md(d, true, &r->md[pack ? 0 : 2]);
+    s = weight_md(d, d->wide, true, &r->md[pack ? 0 : 2]);
     if (s != dnnl_success)
         return s;
     r->arg[0] = DNNL_ARG_FROM;
@@ -261,11 +263,11 @@ static dnnl_status_t matmul_recipe(dnnl_engine_t engine, const LibDesc *d,
                                    Recipe *r)
 {
     dnnl_memory_desc_t a, b, y;
-    dnnl_status_t s = matrix_md(d, d->m, d->k, d->a_row, d->a_col, &a);
+    dnnl_status_t s = matrix_md(d->dtype, d->m, d->k, d->a_row, d->a_col, &a);
     if (s == dnnl_success)
-        s = matrix_md(d, d->k, d->n, d->b_row, d->b_col, &b);
+        s = matrix_md(d->dtype, d->k, d->n, d->b_row, d->b_col, &b);
     if (s == dnnl_success)
-        s = matrix_md(d, d->m, d->n, d->n, 1, &y);
+        s = matrix_md(d->wide, d->m, d->n, d->n, 1, &y);
     dnnl_matmul_desc_t op;
     if (s == dnnl_success)
         s = dnnl_matmul_desc_init(&op, &a, &b, NULL, &y);
@@ -366,7 +368,8 @@ static bool conv_fits(const LibDesc *d)
 
 static bool desc_fits(const LibDesc *d)
 {
-    if (lib_dtype(d->dtype) == dnnl_data_type_undef)
+    if (lib_dtype(d->dtype) == dnnl_data_type_undef ||
+        lib_dtype(d->wide) == dnnl_data_type_undef)
         return false;
     if (d->kind == LIB_MATMUL)
         return size_fits(d->m) && size_fits(d->n) && size_fits(d->k) &&

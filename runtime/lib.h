@@ -34,7 +34,9 @@ enum { LIB_MAX_SPATIAL = 3 };
 typedef struct LibDesc {
     uint8_t kind;
     uint8_t of;      /* LIB_PACK, LIB_UNPACK: of which conv kind's weights */
-    uint8_t dtype;   /* PlanDType of all operands; accumulation in f32 */
+    uint8_t dtype;   /* PlanDType of operands; accumulation in f32 */
+    uint8_t wide;    /* PlanDType of what may be wider: plain weights, packed
+                        gradients of weights, the result of LIB_MATMUL */
     uint8_t spatial; /* 1..3 spatial dimensions */
     int64_t batch, groups, in_channels, out_channels;
     int64_t in[LIB_MAX_SPATIAL], out[LIB_MAX_SPATIAL];

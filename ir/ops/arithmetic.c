@@ -244,9 +244,7 @@ static void grad_cast(Graph *g, uint32_t id, const Value *dout, Value *din)
 static double eval_cast(const Node *n, const double *x)
 {
     DType to = (DType)node_int(n, "dtype");
-    if (to == DT_F32)
-        return (float)x[0];
-    return dtype_is_int(to) ? trunc(x[0]) : x[0];
+    return dtype_is_int(to) ? trunc(x[0]) : dtype_round(x[0], to);
 }
 
 const OpDesc op_cast = {

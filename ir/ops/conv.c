@@ -107,7 +107,7 @@ static bool infer_grad_weight(const Infer *f)
     if (!infer_shape(f, x, &w) || !infer_forward(f, x, &w, &y) ||
         !infer_is(f, 1, &y, "the gradient of the result"))
         return false;
-    f->out[0] = w;
+    f->out[0] = type_with_dtype(w, dtype_wide(x->dtype));
     return true;
 }
 
@@ -196,13 +196,13 @@ static Type product_type(const ConvShape *s, const int64_t *space)
     return t;
 }
 
-/* Sum over one leading dimension and `n` from `from`. */
+/* Sum over one leading dimension and `n` from `from`; in float32 at least. */
 static Value sum_over(Graph *g, Value v, int lead, int from, int n)
 {
     int64_t axes[MAX_RANK] = {lead};
     for (int i = 0; i < n; i++)
         axes[1 + i] = from + i;
-    return ir_reduce_sum(g, v, axes, 1 + n);
+    return ir_reduce_sum_wide(g, v, axes, 1 + n);
 }
 
 /* x [N,C,spatial..] -> windows in the product [N,g,O/g,C/g,out..,k..] */
@@ -233,6 +233,7 @@ static Value expand_flat(Graph *g, const ConvShape *s, Value x, Value w)
     Value all = ir_mul(g, place_windows(g, x, s, &product),
                        place_weight(g, w, s, &product));
     Value y = sum_over(g, all, DIM_C, DIM_SPACE + s->spatial, s->spatial);
+    y = ir_cast(g, y, s->y.dtype);
     return ir_reshape(g, y, s->y.rank, s->y.dim);
 }
 
@@ -276,6 +277,7 @@ static Value expand_flat_input(Graph *g, const ConvShape *s, Value dy, Value w)
     Value all = ir_mul(g, place_taps(g, dy, s, &product),
                        place_weight(g, w, s, &product));
     Value dx = sum_over(g, all, DIM_O, DIM_SPACE + s->spatial, s->spatial);
+    dx = ir_cast(g, dx, s->x.dtype);
     return ir_reshape(g, dx, s->x.rank, s->x.dim);
 }
 
@@ -486,7 +488,7 @@ const OpDesc op_conv_grad_input = {
 const OpDesc op_conv_grad_weight = {
     .name = "conv_grad_weight",
     .doc = "gradient of conv with respect to its weights, from its input and "
-           "the gradient of the result",
+           "the gradient of the result; f32 where these are half",
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,

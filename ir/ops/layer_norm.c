@@ -17,11 +17,6 @@
 
 /* ---- inference ---------------------------------------------------------- */
 
-static DType scale_dtype(DType t)
-{
-    return t == DT_F16 || t == DT_BF16 ? DT_F32 : t;
-}
-
 /* Checks x and the attributes; *scale is the type of gamma and beta. */
 static bool infer_normalised(const Infer *f, const Type *x, Type *scale)
 {
@@ -36,7 +31,7 @@ static bool infer_normalised(const Infer *f, const Type *x, Type *scale)
         return infer_fail(f, "axes is empty: there is nothing to average");
     if (!(eps >= 0 && eps < 1e30))
         return infer_fail(f, "eps is %g, it must be 0 or more", eps);
-    *scale = (Type){.dtype = scale_dtype(x->dtype), .rank = (uint8_t)n};
+    *scale = (Type){.dtype = dtype_wide(x->dtype), .rank = (uint8_t)n};
     for (int i = 0; i < n; i++)
         scale->dim[i] = x->dim[axes[i]];
     return true;
@@ -111,7 +106,7 @@ static void expand_layer_norm(Graph *g, const Node *n, const Value *in,
 {
     Type t = *graph_type(g, in[0]);
     Axes a = axes_of(n, &t);
-    Value x = ir_cast(g, in[0], scale_dtype(t.dtype)), inverse;
+    Value x = ir_cast(g, in[0], dtype_wide(t.dtype)), inverse;
     Value hat = normalise(g, n, x, &a, &inverse);
     Value y = ir_mul(g, hat, spread(g, in[1], hat, a.axis, a.n));
     y = ir_add(g, y, spread(g, in[2], y, a.axis, a.n));
@@ -136,7 +131,7 @@ static void expand_layer_norm_grad(Graph *g, const Node *n, const Value *in,
 {
     Type t = *graph_type(g, in[1]);
     Axes a = axes_of(n, &t);
-    DType dtype = scale_dtype(t.dtype);
+    DType dtype = dtype_wide(t.dtype);
     Value dy = ir_cast(g, in[0], dtype), inverse;
     Value hat = normalise(g, n, ir_cast(g, in[1], dtype), &a, &inverse);
     Value h = ir_mul(g, dy, spread(g, in[2], dy, a.axis, a.n));

@@ -6,7 +6,7 @@
  * element type, of attribute `packed` elements.  `call` is the number of
  * images that one call works on; the calls of a step are independent and run
  * in parallel.  The weights' gradient comes as one partial result for each
- * call, to be summed.
+ * call, to be summed; it is float32 where the operands are half.
  *
  *     lib_pack               w [O,C/g,k..]    -> packed
  *     lib_conv               x, packed        -> y
@@ -39,6 +39,7 @@
 #define PACK_ATTRS                                                             \
     {"of", ATTR_INT, NULL,                                                     \
      "whose order: 1 conv, 2 conv_grad_input, 3 conv_grad_weight"},            \
+        {"dtype", ATTR_DTYPE, "f32", "of that conv's operands"},               \
     {                                                                          \
         "size", ATTR_INTS, NULL, "spatial dimensions of that conv's input"     \
     }
@@ -155,7 +156,8 @@ static bool infer_lib_conv_grad_weight(const Infer *f)
         !infer_is(f, 1, &y, "the gradient of the result"))
         return false;
     int64_t calls = x->dim[0] / node_int(f->node, "call");
-    f->out[0] = type_make(x->dtype, 2, (const int64_t[]){calls, packed});
+    f->out[0] =
+        type_make(dtype_wide(x->dtype), 2, (const int64_t[]){calls, packed});
     return true;
 }
 
@@ -188,9 +190,12 @@ static bool infer_lib_pack(const Infer *f)
 {
     const Type *w = f->in[0];
     int64_t packed;
+    DType dtype = (DType)node_int(f->node, "dtype");
     if (!infer_weights(f, w) || !infer_packed_size(f, &packed))
         return false;
-    f->out[0] = type_make(w->dtype, 1, &packed);
+    if (!dtype_is_float(dtype))
+        return infer_fail(f, "packs floating point, not %s", dtype_name(dtype));
+    f->out[0] = type_make(dtype, 1, &packed);
     return true;
 }
 
@@ -204,7 +209,8 @@ static bool infer_lib_unpack(const Infer *f)
     if (!type_fits(&w))
         return infer_fail(f, "shape %s is not possible", type_text(&w).s);
     f->out[0] = w;
-    return infer_weights(f, &w) && infer_packed(f, packed, w.dtype);
+    DType dtype = (DType)node_int(f->node, "dtype");
+    return infer_weights(f, &w) && infer_packed(f, packed, dtype_wide(dtype));
 }
 
 /* ---- matrix product ----------------------------------------------------- */
@@ -219,7 +225,8 @@ static bool infer_lib_matmul(const Infer *f)
     int last = a->rank - 1;
     bool ta = node_int(f->node, "transpose_a");
     bool tb = node_int(f->node, "transpose_b");
-    Type y = type_make(a->dtype, a->rank, a->dim);
+    bool wide = node_int(f->node, "wide");
+    Type y = type_make(wide ? dtype_wide(a->dtype) : a->dtype, a->rank, a->dim);
     y.dim[last - 1] = a->dim[ta ? last : last - 1];
     y.dim[last] = b->dim[tb ? last - 1 : last];
     for (int d = 0; d < last - 1; d++)
@@ -384,6 +391,7 @@ const OpDesc op_lib_matmul = {
     .attrs =
         (const AttrSpec[]){{"transpose_a", ATTR_BOOL, "false", "as of matmul"},
                            {"transpose_b", ATTR_BOOL, "false", "as of matmul"},
+                           {"wide", ATTR_BOOL, "false", "as of matmul"},
                            {"rows", ATTR_INT, NULL,
                             "of the result to a call, a divisor; all "
                             "where there are leading dimensions"},

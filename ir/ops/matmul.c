@@ -36,7 +36,9 @@ static bool infer_matmul(const Infer *f)
                           "rows of %" PRId64 " elements meet columns of "
                           "%" PRId64 " (%s and %s)",
                           s.k, s.k_of_b, type_text(a).s, type_text(b).s);
-    f->out[0] = type_make(a->dtype, a->rank, a->dim);
+    bool wide = node_int(f->node, "wide");
+    f->out[0] =
+        type_make(wide ? dtype_wide(a->dtype) : a->dtype, a->rank, a->dim);
     for (int d = 0; d < s.batch; d++)
         if (a->dim[d] != b->dim[d])
             return infer_fail(f, "leading dimensions differ: %s and %s",
@@ -46,10 +48,19 @@ static bool infer_matmul(const Infer *f)
     return infer_work(f, type_elements(a), s.n, 1);
 }
 
-static Value matmul(Graph *g, Value a, Value b, bool ta, bool tb)
+static Value matmul(Graph *g, Value a, Value b, bool ta, bool tb, bool wide)
 {
-    Attr attr[] = {attr_bool("transpose_a", ta), attr_bool("transpose_b", tb)};
-    return ir_node(g, &op_matmul, (Value[]){a, b}, 2, attr, 2);
+    Attr attr[] = {attr_bool("transpose_a", ta), attr_bool("transpose_b", tb),
+                   attr_bool("wide", wide)};
+    return ir_node(g, &op_matmul, (Value[]){a, b}, 2, attr, 3);
+}
+
+/* Was v rounded from a wider value?  That one wants its gradient wide. */
+static bool was_wide(const Graph *g, Value v)
+{
+    const Node *n = graph_node(g, v);
+    return node_is(n, &op_cast) && dtype_is_half(n->type->dtype) &&
+           graph_type(g, n->in[0])->dtype == dtype_wide(n->type->dtype);
 }
 
 /* With A and B the matrices that are multiplied, dA = dC B', dB = A' dC;
@@ -59,8 +70,12 @@ static void grad_matmul(Graph *g, uint32_t id, const Value *dout, Value *din)
     Value a = g->node[id].in[0], b = g->node[id].in[1], dc = dout[0];
     bool ta = node_int(&g->node[id], "transpose_a");
     bool tb = node_int(&g->node[id], "transpose_b");
-    din[0] = ta ? matmul(g, b, dc, tb, true) : matmul(g, dc, b, false, !tb);
-    din[1] = tb ? matmul(g, dc, a, true, ta) : matmul(g, a, dc, !ta, false);
+    bool wa = was_wide(g, a), wb = was_wide(g, b);
+    dc = ir_cast(g, dc, graph_type(g, a)->dtype);
+    din[0] =
+        ta ? matmul(g, b, dc, tb, true, wa) : matmul(g, dc, b, false, !tb, wa);
+    din[1] =
+        tb ? matmul(g, dc, a, true, ta, wb) : matmul(g, a, dc, !ta, false, wb);
 }
 
 static Value swap_last(Graph *g, Value v)
@@ -83,7 +98,7 @@ static void expand_matmul(Graph *g, const Node *n, const Value *in, Value *out)
         a = swap_last(g, a); /* [.., m, k] */
     if (!node_int(n, "transpose_b"))
         b = swap_last(g, b); /* [.., n, k] */
-    Type all = type_make(n->type->dtype, s.batch + 2, n->type->dim);
+    Type all = type_make(graph_type(g, a)->dtype, s.batch + 2, n->type->dim);
     all.dim[all.rank++] = s.k;
     int64_t of_a[MAX_RANK], of_b[MAX_RANK], k = s.batch + 2;
     for (int d = 0; d < s.batch; d++)
@@ -93,7 +108,8 @@ static void expand_matmul(Graph *g, const Node *n, const Value *in, Value *out)
     of_a[s.batch + 1] = of_b[s.batch + 1] = k;
     a = ir_broadcast(g, a, &all, of_a, s.batch + 2);
     b = ir_broadcast(g, b, &all, of_b, s.batch + 2);
-    out[0] = ir_reduce_sum(g, ir_mul(g, a, b), &k, 1);
+    Value sum = ir_reduce_sum_wide(g, ir_mul(g, a, b), &k, 1);
+    out[0] = ir_cast(g, sum, n->type->dtype);
 }
 
 static Cost cost_matmul(const Graph *g, const Node *n)
@@ -117,6 +133,8 @@ const OpDesc op_matmul = {
         (const AttrSpec[]){
             {"transpose_a", ATTR_BOOL, "false", "x is stored [.., k, m]"},
             {"transpose_b", ATTR_BOOL, "false", "y is stored [.., n, k]"},
+            {"wide", ATTR_BOOL, "false",
+             "the result is f32 where operands are half"},
             {0}},
     .samples = (const char *const[]){"(f32[2,3], f32[3,5])",
                                      "(f32[3,2], f32[3,5]) {transpose_a=true}",

@@ -17,11 +17,6 @@
 
 /* ---- inference ---------------------------------------------------------- */
 
-static DType statistic_dtype(DType t)
-{
-    return t == DT_F16 || t == DT_BF16 ? DT_F32 : t;
-}
-
 static bool infer_activation(const Infer *f, const Type *x)
 {
     if (!dtype_is_float(x->dtype))
@@ -36,8 +31,7 @@ static bool infer_vectors(const Infer *f, int first, const Type *x,
                           const char *const *names, int n)
 {
     for (int i = 0; i < n; i++)
-        if (!infer_channels(f, first + i, x, statistic_dtype(x->dtype),
-                            names[i]))
+        if (!infer_channels(f, first + i, x, dtype_wide(x->dtype), names[i]))
             return false;
     return true;
 }
@@ -45,7 +39,7 @@ static bool infer_vectors(const Infer *f, int first, const Type *x,
 static void set_vectors(const Infer *f, int first, int n, const Type *x)
 {
     for (int i = 0; i < n; i++)
-        f->out[first + i] = type_make(statistic_dtype(x->dtype), 1, &x->dim[1]);
+        f->out[first + i] = type_make(dtype_wide(x->dtype), 1, &x->dim[1]);
 }
 
 static bool infer_eps(const Infer *f)
@@ -218,7 +212,7 @@ typedef struct Moments {
 static Moments moments(Graph *g, Value x, int64_t splits)
 {
     Type t = *graph_type(g, x);
-    DType dtype = statistic_dtype(t.dtype);
+    DType dtype = dtype_wide(t.dtype);
     Cut c = cut_for(&t, splits);
     double n = c.count / c.parts;
 
@@ -261,7 +255,7 @@ static Value through_moments(Graph *g, Value x, Value mean, Value dmean,
 {
     Type t = *graph_type(g, x);
     double n = (double)(type_elements(&t) / t.dim[1]);
-    Value all = ir_cast(g, x, statistic_dtype(t.dtype)), dx = NO_VALUE;
+    Value all = ir_cast(g, x, dtype_wide(t.dtype)), dx = NO_VALUE;
     if (dmean.node)
         dx = spread_channel(g, ir_mul_const(g, dmean, 1 / n), all);
     if (dvar.node) {
@@ -319,7 +313,7 @@ static Value apply_statistics(Graph *g, const Node *n, Value x, Value gamma,
     DType dtype = graph_type(g, x)->dtype;
     Value scale = ir_mul(g, gamma, deviation_inverse(g, n, m.var));
     Value shift = ir_sub(g, beta, ir_mul(g, m.mean, scale));
-    Value all = ir_cast(g, x, statistic_dtype(dtype));
+    Value all = ir_cast(g, x, dtype_wide(dtype));
     Value y = ir_add(g, ir_mul(g, all, spread_channel(g, scale, all)),
                      spread_channel(g, shift, all));
     return ir_cast(g, y, dtype);
@@ -367,7 +361,7 @@ static void expand_batch_norm_grad(Graph *g, const Node *n, const Value *in,
 {
     Value x = in[1], mean = in[2], gamma = in[4];
     Type t = *graph_type(g, x);
-    DType dtype = statistic_dtype(t.dtype);
+    DType dtype = dtype_wide(t.dtype);
     Cut c = cut_for(&t, node_int(n, "splits"));
     int64_t channel = c.channel + 1; /* in what is cut: after images */
 
@@ -457,8 +451,8 @@ static void grad_batch_norm_inference(Graph *g, uint32_t id, const Value *dout,
     DType dtype = graph_type(g, x)->dtype;
     Value r = deviation_inverse(g, &g->node[id], var);
     Value scale = ir_mul(g, gamma, r);
-    Value dy = ir_cast(g, dout[0], statistic_dtype(dtype));
-    Value all = ir_cast(g, x, statistic_dtype(dtype));
+    Value dy = ir_cast(g, dout[0], dtype_wide(dtype));
+    Value all = ir_cast(g, x, dtype_wide(dtype));
     Value centered = ir_sub(g, all, spread_channel(g, mean, all));
     Value products = ir_reduce_to_channel(g, ir_mul(g, dy, centered));
 

@@ -262,8 +262,10 @@ static void expand_avg_pool(Graph *g, const Node *n, const Value *in,
     Type x = *graph_type(g, in[0]);
     Pool p = pool_of(n, &x);
     Value all = build_window(g, in[0], p.space, p.spatial, p.slide, 0);
-    Value sum = ir_reduce_sum(g, all, p.places, p.spatial);
-    out[0] = ir_mul(g, sum, weight_of_windows(g, n, sum, &p, &x));
+    Value sum = ir_reduce_sum_wide(g, all, p.places, p.spatial);
+    x.dtype = graph_type(g, sum)->dtype;
+    sum = ir_mul(g, sum, weight_of_windows(g, n, sum, &p, &x));
+    out[0] = ir_cast(g, sum, n->type->dtype);
 }
 
 static void grad_avg_pool(Graph *g, uint32_t id, const Value *dout, Value *din)

@@ -58,7 +58,7 @@ static void grad_broadcast(Graph *g, uint32_t id, const Value *dout, Value *din)
             next++;
         else
             axes[n_axes++] = d;
-    din[0] = ir_reduce_sum(g, dout[0], axes, n_axes);
+    din[0] = ir_reduce_sum_wide(g, dout[0], axes, n_axes);
 }
 
 const OpDesc op_broadcast = {
