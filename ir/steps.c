@@ -215,6 +215,15 @@ static bool cuts_finer(const Graph *g, const Node *n)
            view_keeps_order(n, graph_type(g, n->in[0]));
 }
 
+/* v, or the half value that it shows as float32 at the same place. */
+static Value unwidened(const Graph *g, const Step *s, Value v)
+{
+    while (!in_step(s, v) && !reads(s, v) &&
+           node_is(graph_node(g, v), &op_widen))
+        v = graph_node(g, v)->in[0];
+    return v;
+}
+
 /* Does it read `in` or what was computed from it? */
 static bool depends_on(const Step *s, const Node *n, const Trace *t, Value in)
 {
@@ -233,7 +242,7 @@ static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
     if (node_is_whole(n))
         return !depends_on(s, n, t, in);
     for (uint32_t i = 0; i < n->n_in && !node_has(n, T_ROOT); i++) {
-        Value v = n->in[i];
+        Value v = unwidened(g, s, n->in[i]);
         if (!in_step(s, v) && !reads(s, v) && eventually_reads(g, s, v, in))
             return false;
         if (!comes_from(s, t->at_place, v, in))
@@ -252,7 +261,7 @@ static void trace_node(const Graph *g, const Step *s, uint32_t id, Trace *t,
     const Node *n = &g->node[id];
     uint32_t i = id - s->first;
     for (uint32_t k = 0; k < n->n_in; k++) {
-        Value v = n->in[k];
+        Value v = unwidened(g, s, n->in[k]);
         t->reads[i] |= value_equal(v, in);
         if (!in_step(s, v))
             continue;

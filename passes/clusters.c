@@ -102,7 +102,8 @@ Operand cluster_operand(const Clusters *c, Value v)
         const Node *view = graph_node(c->g, o.base);
         bool ordered = o.reach == REACH_SAME || o.reach == REACH_ORDER;
         if (ordered && view_keeps_order(view, graph_type(c->g, view->in[0]))) {
-            o.reach = REACH_ORDER;
+            if (!node_is(view, &op_widen))
+                o.reach = REACH_ORDER;
         } else if (o.reach == REACH_SAME &&
                    !strcmp(view->op->name, "broadcast")) {
             o.reach = REACH_SPREAD;

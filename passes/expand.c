@@ -218,6 +218,14 @@ static bool stays(const Expand *e, const Node *n)
            node_has(n, T_LIBRARY) || is_anchor(e, n);
 }
 
+/* From half to float32: every kernel does that as it loads, so a view it is,
+ * and nobody keeps the float32 in memory. */
+static bool is_widening(const Node *n, const Graph *g, const Value *in)
+{
+    return node_is(n, &op_cast) && n->type->dtype == DT_F32 &&
+           dtype_is_half(graph_type(g, in[0])->dtype);
+}
+
 static bool expand_node(Expand *e, uint32_t id)
 {
     Node n = e->r.from->node[id];
@@ -233,6 +241,12 @@ static bool expand_node(Expand *e, uint32_t id)
     rewrite_at(&e->r, id);
     uint32_t first = g->n_nodes;
     bool cut = e->was_cut[id];
+    if (is_widening(&n, g, in)) {
+        out[0] = ir_unary(g, &op_widen, in[0]);
+        bool ok = take_results(e, id, out, first);
+        mark_cut(e, cut);
+        return ok;
+    }
     if (e->target && e->target->lower &&
         e->target->lower(e->target, g, &n, in, out)) {
         bool ok = take_results(e, id, out, first);

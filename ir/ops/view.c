@@ -442,3 +442,43 @@ const OpDesc op_split = {
     .cost = cost_bytes,
     .map = map_split,
 };
+
+/* ---- widen -------------------------------------------------------------- */
+
+static bool infer_widen(const Infer *f)
+{
+    if (!dtype_is_half(f->in[0]->dtype))
+        return infer_fail(f, "takes f16 or bf16, not %s",
+                          type_text(f->in[0]).s);
+    f->out[0] = type_with_dtype(*f->in[0], DT_F32);
+    return true;
+}
+
+static void map_widen(const Node *n, const Type *in, ViewMap *map)
+{
+    (void)n;
+    for (int d = 0; d < in->rank; d++)
+        map->coef[d][d] = 1;
+}
+
+static void grad_widen(Graph *g, uint32_t id, const Value *dout, Value *din)
+{
+    Value x = g->node[id].in[0];
+    din[0] = ir_cast(g, dout[0], graph_type(g, x)->dtype);
+}
+
+const OpDesc op_widen = {
+    .name = "widen",
+    .doc = "a half value as f32, read where it lies: what pass `expand` makes "
+           "of such a cast",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .traits = T_VIEW,
+    .half = HALF_YES,
+    .samples = SAMPLES("(f16[2,3])", "(bf16[5])", "(bf16[])"),
+    .infer = infer_widen,
+    .grad = grad_widen,
+    .cost = cost_bytes,
+    .map = map_widen,
+};

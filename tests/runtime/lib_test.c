@@ -19,30 +19,33 @@ typedef struct Dim {
 typedef struct Case {
     int batch, groups, from, to, spatial;
     Dim dim[LIB_MAX_SPATIAL];
+    uint8_t dtype; /* 0: f32 */
 } Case;
 
 static const Case cases[] = {
-    {2, 1, 3, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}},
-    {1, 1, 16, 32, 2, {{8, 3, 2, 1, 1, 1}, {9, 3, 2, 1, 1, 1}}},
-    {3, 1, 5, 7, 2, {{10, 5, 3, 1, 2, 0}, {11, 2, 1, 1, 0, 3}}},
-    {2, 4, 8, 12, 2, {{6, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}},
-    {2, 8, 8, 8, 2, {{7, 7, 1, 1, 3, 3}, {5, 7, 1, 1, 3, 3}}},
-    {1, 1, 4, 6, 2, {{12, 3, 2, 2, 2, 1}, {9, 3, 1, 3, 3, 3}}},
-    {2, 1, 16, 16, 2, {{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 0, 0}}},
-    {2, 1, 3, 8, 1, {{17, 4, 2, 1, 1, 2}}},
+    {2, 1, 3, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}, 0},
+    {1, 1, 16, 32, 2, {{8, 3, 2, 1, 1, 1}, {9, 3, 2, 1, 1, 1}}, 0},
+    {3, 1, 5, 7, 2, {{10, 5, 3, 1, 2, 0}, {11, 2, 1, 1, 0, 3}}, 0},
+    {2, 4, 8, 12, 2, {{6, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}, 0},
+    {2, 8, 8, 8, 2, {{7, 7, 1, 1, 3, 3}, {5, 7, 1, 1, 3, 3}}, 0},
+    {1, 1, 4, 6, 2, {{12, 3, 2, 2, 2, 1}, {9, 3, 1, 3, 3, 3}}, 0},
+    {2, 1, 16, 16, 2, {{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 0, 0}}, 0},
+    {2, 1, 3, 8, 1, {{17, 4, 2, 1, 1, 2}}, 0},
     {1,
      2,
      4,
      6,
      3,
-     {{5, 3, 1, 1, 1, 1}, {4, 2, 2, 1, 0, 1}, {6, 3, 1, 2, 2, 2}}},
-    {1, 1, 1, 1, 2, {{28, 5, 1, 1, 2, 2}, {28, 5, 1, 1, 2, 2}}},
+     {{5, 3, 1, 1, 1, 1}, {4, 2, 2, 1, 0, 1}, {6, 3, 1, 2, 2, 2}},
+     0},
+    {1, 1, 1, 1, 2, {{28, 5, 1, 1, 2, 2}, {28, 5, 1, 1, 2, 2}}, 0},
 };
 
 static LibDesc describe(const Case *c, int kind)
 {
     LibDesc d = {.kind = kind,
-                 .dtype = PLAN_F32,
+                 .dtype = c->dtype ? c->dtype : PLAN_F32,
+                 .wide = PLAN_F32,
                  .spatial = c->spatial,
                  .batch = c->batch,
                  .groups = c->groups,
@@ -144,14 +147,49 @@ static void add_w(void *context, int64_t x, int64_t w, int64_t y)
     t->result[w] += (double)t->x[x] * t->y[y];
 }
 
-static void assert_close(const float *got, const double *want, int64_t n)
+static void assert_close(const float *got, const double *want, int64_t n,
+                         double relative)
 {
     double difference = 0, norm = 0;
     for (int64_t i = 0; i < n; i++) {
         difference += (got[i] - want[i]) * (got[i] - want[i]);
         norm += want[i] * want[i];
     }
-    assert_true(sqrt(difference) <= 1e-5 * sqrt(norm) + 1e-6);
+    assert_true(sqrt(difference) <= relative * sqrt(norm) + 1e-6);
+}
+
+/* ---- bf16 --------------------------------------------------------------- */
+
+/* Numbers that bf16 holds, so that products of them are exact in float. */
+static void shorten(float *v, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        bits &= 0xffff0000u;
+        memcpy(&v[i], &bits, sizeof bits);
+    }
+}
+
+static uint16_t *narrow(const float *v, int64_t n)
+{
+    uint16_t *half = malloc(n * sizeof *half);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &v[i], sizeof bits);
+        half[i] = (uint16_t)(bits >> 16);
+    }
+    return half;
+}
+
+/* In place: v begins as n bf16. */
+static void widen(float *v, int64_t n)
+{
+    const uint16_t *half = (const uint16_t *)v;
+    for (int64_t i = n - 1; i >= 0; i--) {
+        uint32_t bits = (uint32_t)half[i] << 16;
+        memcpy(&v[i], &bits, sizeof bits);
+    }
 }
 
 static void *checked(void *p)
@@ -193,6 +231,50 @@ static void *pack(const Case *c, int of, const float *w)
     return packed;
 }
 
+static void *operand(const Case *c, const float *v, int64_t n)
+{
+    if (c->dtype == PLAN_BF16)
+        return narrow(v, n);
+    return memcpy(malloc(n * sizeof *v), v, n * sizeof *v);
+}
+
+/* A result of the operands' type: rounded to its last digit. */
+static void check_result(const Case *c, float *got, const double *want,
+                         int64_t n)
+{
+    if (c->dtype == PLAN_BF16)
+        widen(got, n);
+    assert_close(got, want, n, c->dtype == PLAN_BF16 ? 4e-3 : 1e-5);
+}
+
+static void check_gradients(const Case *c, Tensors *t, const LibDesc *conv,
+                            int64_t nx, int64_t nw, int64_t ny, float *got)
+{
+    LibDesc d = *conv;
+    void *x = operand(c, t->x, nx), *y = operand(c, t->y, ny);
+    void *packed = pack(c, LIB_CONV_GRAD_INPUT, t->w);
+    memset(t->result, 0, nx * sizeof(double));
+    conv_visit(&d, add_x, t);
+    d.kind = LIB_CONV_GRAD_INPUT;
+    run(&d, y, packed, got);
+    check_result(c, got, t->result, nx);
+    free(packed);
+
+    /* The packed gradient needs unpacking; packing t->w gives the room. */
+    packed = pack(c, LIB_CONV_GRAD_WEIGHT, t->w);
+    memset(t->result, 0, nw * sizeof(double));
+    conv_visit(&d, add_w, t);
+    d.kind = LIB_CONV_GRAD_WEIGHT;
+    run(&d, x, y, packed);
+    d.kind = LIB_UNPACK;
+    d.of = LIB_CONV_GRAD_WEIGHT;
+    run(&d, packed, NULL, got);
+    assert_close(got, t->result, nw, 1e-5); /* in f32 whatever x and y are */
+    free(packed);
+    free(x);
+    free(y);
+}
+
 static void check_case(const Case *c)
 {
     LibDesc d = describe(c, LIB_CONV);
@@ -203,33 +285,18 @@ static void check_case(const Case *c)
     int64_t most = nx > ny ? (nx > nw ? nx : nw) : (ny > nw ? ny : nw);
     Tensors t = {noise(nx, 1), noise(nw, 2), noise(ny, 3), NULL};
     float *got = malloc(most * sizeof *got);
+    shorten(t.x, nx);
+    shorten(t.w, nw);
+    shorten(t.y, ny);
 
-    void *packed = pack(c, LIB_CONV, t.w);
+    void *packed = pack(c, LIB_CONV, t.w), *x = operand(c, t.x, nx);
     t.result = calloc(most, sizeof(double));
     conv_visit(&d, add_y, &t);
-    run(&d, t.x, packed, got);
-    assert_close(got, t.result, ny);
+    run(&d, x, packed, got);
+    check_result(c, got, t.result, ny);
     free(packed);
-
-    packed = pack(c, LIB_CONV_GRAD_INPUT, t.w);
-    memset(t.result, 0, most * sizeof(double));
-    conv_visit(&d, add_x, &t);
-    d.kind = LIB_CONV_GRAD_INPUT;
-    run(&d, t.y, packed, got);
-    assert_close(got, t.result, nx);
-    free(packed);
-
-    /* The packed gradient needs unpacking; packing t.w gives the room. */
-    packed = pack(c, LIB_CONV_GRAD_WEIGHT, t.w);
-    memset(t.result, 0, most * sizeof(double));
-    conv_visit(&d, add_w, &t);
-    d.kind = LIB_CONV_GRAD_WEIGHT;
-    run(&d, t.x, t.y, packed);
-    d.kind = LIB_UNPACK;
-    d.of = LIB_CONV_GRAD_WEIGHT;
-    run(&d, packed, NULL, got);
-    assert_close(got, t.result, nw);
-    free(packed);
+    free(x);
+    check_gradients(c, &t, &d, nx, nw, ny, got);
 
     free(got);
     free(t.result);
@@ -245,9 +312,25 @@ static void test_conv(void **state)
         check_case(&cases[i]);
 }
 
+/* Weights come and gradients of weights go as f32. */
+static void test_conv_bf16(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Case c = cases[i];
+        c.dtype = PLAN_BF16;
+        check_case(&c);
+    }
+}
+
 static void check_matmul(int m, int n, int k, bool ta, bool tb)
 {
-    LibDesc d = {.kind = LIB_MATMUL, .dtype = PLAN_F32, .m = m, .n = n, .k = k};
+    LibDesc d = {.kind = LIB_MATMUL,
+                 .dtype = PLAN_F32,
+                 .wide = PLAN_F32,
+                 .m = m,
+                 .n = n,
+                 .k = k};
     d.a_row = ta ? 1 : k;
     d.a_col = ta ? m : 1;
     d.b_row = tb ? 1 : n;
@@ -255,13 +338,26 @@ static void check_matmul(int m, int n, int k, bool ta, bool tb)
     float *a = noise((int64_t)m * k, 4), *b = noise((int64_t)k * n, 5);
     float *got = malloc((size_t)m * n * sizeof *got);
     double *want = calloc((size_t)m * n, sizeof *want);
+    shorten(a, (int64_t)m * k);
+    shorten(b, (int64_t)k * n);
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++)
             for (int p = 0; p < k; p++)
                 want[i * n + j] += (double)a[i * d.a_row + p * d.a_col] *
                                    b[p * d.b_row + j * d.b_col];
     run(&d, a, b, got);
-    assert_close(got, want, (int64_t)m * n);
+    assert_close(got, want, (int64_t)m * n, 1e-5);
+    void *short_a = narrow(a, (int64_t)m * k),
+         *short_b = narrow(b, (int64_t)k * n);
+    d.dtype = PLAN_BF16;
+    run(&d, short_a, short_b, got);
+    assert_close(got, want, (int64_t)m * n, 1e-5);
+    d.wide = PLAN_BF16;
+    run(&d, short_a, short_b, got);
+    widen(got, (int64_t)m * n);
+    assert_close(got, want, (int64_t)m * n, 4e-3);
+    free(short_a);
+    free(short_b);
     free(a);
     free(b);
     free(got);
@@ -300,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_bf16),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_refused),
     };
