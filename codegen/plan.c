@@ -2,6 +2,7 @@
 #include "op.h"
 #include "plan.h"
 #include "program.h"
+#include "settings_groups.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void write_setting(const Module *m, const SettingSpec *spec,
     else
         fputs("0", out);
     fputs(",", out);
-    write_bool(out, spec && spec->run_time);
+    write_bool(out, spec && spec->run_time && !setting_group(key, NULL));
     fprintf(out, ",%d,", spec ? spec->type : SET_TEXT);
     if (spec && spec->words)
         write_string(out, spec->words);

@@ -189,10 +189,17 @@ typedef struct SettingNodes {
     size_t n, cap;
 } SettingNodes;
 
-/* key = value, or  key kind { ... }  with either of the two left out. */
+typedef struct Patterns {
+    Name *item;
+    size_t n, cap;
+} Patterns;
+
+/* key = value, or  key patterns kind { ... }  with any of the three left out.
+ */
 struct SettingNode {
-    Name key;  /* dotted */
-    Name kind; /* text NULL: none */
+    Name key;          /* dotted */
+    Name kind;         /* text NULL: none */
+    Patterns patterns; /* group "*.bias" "*bn*" { ... } */
     Expr *value;
     SettingNodes inner;
     int depth;

@@ -214,6 +214,8 @@ static void print_settings(Printer *t, const SettingNodes *list)
         const SettingNode *s = list->item[i];
         begin(t, "setting", s->key.span);
         fprintf(t->out, " %s", s->key.text);
+        for (size_t k = 0; k < s->patterns.n; k++)
+            fprintf(t->out, " \"%s\"", s->patterns.item[k].text);
         if (s->kind.text)
             fprintf(t->out, " %s", s->kind.text);
         fputc('\n', t->out);

@@ -89,6 +89,7 @@ typedef struct Elab {
     Value seed, step; /* inputs, made when first needed */
     int64_t streams;  /* random ops so far */
     Scope paths;      /* names of states */
+    Scope patterns;   /* of groups of parameters, as written */
 
     /* Where we are. */
     Unit *in;
@@ -109,6 +110,16 @@ void elab_load(Elab *el, const Source *source);
 
 /* Fills module->settings from the train sections and --set. */
 void elab_settings(Elab *el);
+
+/* ---- groups.c ---------------------------------------------------------------
+ */
+
+/* The patterns of `group "*.bias" "*bn*" { }` with blanks between them. */
+const char *elab_group_names(Elab *el, const SettingNode *node);
+/* The section that stands for it: "optimizer.group1"; NULL after a message. */
+const char *elab_group(Elab *el, const char *key, const SettingNode *node);
+/* When all parameters are known: a pattern that matches none is an error. */
+void elab_check_groups(Elab *el);
 
 /* ---- eval.c -----------------------------------------------------------------
  */

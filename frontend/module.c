@@ -235,6 +235,8 @@ static void build_graphs(Elab *el)
         diag_error(el->diag, el->net->item->name.span,
                    "net %s has nothing to train: no layer with weights",
                    el->net->item->name.text);
+    if (!el->diag->errors)
+        elab_check_groups(el);
     if (!el->diag->errors && tail)
         build_graph(el, "train_tail", true, tail);
     if (!el->diag->errors)

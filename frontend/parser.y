@@ -87,6 +87,7 @@ static SettingNode *setting_new(Parser *p, Name key, SettingNode node);
     Parameters parameters;
     SettingNode *setting;
     SettingNodes settings;
+    Patterns patterns;
     Item *item;
 }
 
@@ -110,6 +111,7 @@ static SettingNode *setting_new(Parser *p, Name key, SettingNode node);
 %type <parameter> parameter input binding
 %type <settings> settings
 %type <setting> setting
+%type <patterns> patterns
 %type <name> key
 %type <body> body statements otherwise
 %type <statement> statement requirement choice
@@ -267,6 +269,23 @@ setting:
   | key '{' settings '}' {
         CALL($$, @1, setting_new(p, $1, (SettingNode){.inner = $settings}));
     }
+  | key patterns NAME {
+        $$ = setting_new(p, $1, (SettingNode){
+            .patterns = $2, .kind = NAME_OF($3, @3)});
+    }
+  | key patterns NAME '{' settings '}' {
+        CALL($$, @1, setting_new(p, $1, (SettingNode){
+            .patterns = $2, .kind = NAME_OF($3, @3), .inner = $settings}));
+    }
+  | key patterns '{' settings '}' {
+        CALL($$, @1, setting_new(p, $1, (SettingNode){
+            .patterns = $2, .inner = $settings}));
+    }
+  ;
+
+patterns:
+    STRING                  { $$ = (Patterns){0}; PUSH($$, NAME_OF($1, @1)); }
+  | patterns STRING         { $$ = $1; PUSH($$, NAME_OF($2, @2)); }
   ;
 
 key:

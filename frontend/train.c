@@ -5,6 +5,7 @@
  * take, ir/settings.c knows. */
 #include "elaborate.h"
 #include "layers.h"
+#include "settings_groups.h"
 #include <string.h>
 
 enum { LONGEST_KEY = 64 };
@@ -54,6 +55,17 @@ static bool to_setting(Elab *el, Datum d, SettingValue *v)
     }
 }
 
+/* Does a key stand in a group that has a kind of its own? */
+static bool in_own_group(const Settings *s, const char *key)
+{
+    char section[LONGEST_KEY];
+    const char *dot = strrchr(key, '.');
+    if (!setting_group(key, NULL) || !dot)
+        return false;
+    snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
+    return settings_get(s, section) != NULL;
+}
+
 /* A section gets another kind: what only its old kind knows goes with it, so
  * that `schedule cosine` replaces a whole `schedule multistep { at = .. }`. */
 static void change_kind(Settings *s, const char *section, const char *kind)
@@ -65,7 +77,8 @@ static void change_kind(Settings *s, const char *section, const char *kind)
     for (size_t i = 0; i < s->n; i++) {
         const char *key = s->item[i].key, *only = setting_spec(key)->only;
         bool inside = !strncmp(key, section, n) && key[n] == '.';
-        if (!inside || !only || is_word(only, kind))
+        if (!inside || !only || is_word(only, kind) ||
+            (!setting_group(section, NULL) && in_own_group(s, key)))
             s->item[kept++] = s->item[i];
     }
     s->n = kept;
@@ -108,6 +121,19 @@ static void set_value(Elab *el, const char *key, const SettingNode *node)
 
 static void set_nodes(Elab *el, const char *section, const SettingNodes *list);
 
+/* group "*.bias" "*bn*" muon { .. } */
+static void set_group(Elab *el, const char *key, const SettingNode *node)
+{
+    const char *section = elab_group(el, key, node);
+    if (!section)
+        return;
+    if (node->kind.text)
+        set(el, section,
+            (SettingValue){.type = SET_WORD, .text = node->kind.text},
+            node->kind.span);
+    set_nodes(el, section, &node->inner);
+}
+
 static void set_node(Elab *el, const char *section, const SettingNode *node)
 {
     char key[LONGEST_KEY];
@@ -119,6 +145,10 @@ static void set_node(Elab *el, const char *section, const SettingNode *node)
     }
     if (node->value) {
         set_value(el, key, node);
+        return;
+    }
+    if (node->patterns.n) {
+        set_group(el, key, node);
         return;
     }
     if (node->kind.text)
@@ -137,7 +167,12 @@ static void check_twice(Elab *el, const SettingNodes *list)
 {
     Scope seen = {0};
     for (size_t i = 0; i < list->n; i++) {
-        Name key = list->item[i]->key;
+        const SettingNode *node = list->item[i];
+        Name key = node->key;
+        if (node->patterns.n)
+            key = (Name){arena_printf(el->arena, "%s %s", key.text,
+                                      elab_group_names(el, node)),
+                         key.span};
         const Binding *first = scope_find(&seen, key.text);
         if (first &&
             diag_error(el->diag, key.span, "%s is set twice", key.text))

@@ -173,7 +173,7 @@ Uses graph_uses(const Graph *g, Arena *scratch);
 typedef enum StateRole {
     STATE_PARAM,  /* trained: has a gradient */
     STATE_BUFFER, /* written by the forward pass: running statistics */
-    STATE_SLOT,   /* optimizer's: momentum of `of` */
+    STATE_SLOT,   /* optimizer's: momentum of `of`, or of all */
     STATE_ROLES
 } StateRole;
 
@@ -186,7 +186,7 @@ typedef enum InitKind {
 
 typedef struct State {
     const char *name; /* dotted path: "layer1.0.conv1.weight" */
-    const char *of;   /* for a slot: the parameter it belongs to; else "" */
+    const char *of;   /* a slot's parameter, if it belongs to one; else "" */
     Type type;
     StateRole role;
     bool frozen; /* a parameter that is not trained */

@@ -6,6 +6,7 @@
 #include "settings.h"
 #include "nearest.h"
 #include "scan.h"
+#include "settings_groups.h"
 #include <assert.h>
 #include <float.h>
 #include <math.h>
@@ -35,16 +36,37 @@ const SettingSpec setting_table[] = {
      .doc = "What is minimised."},
     {"loss.label_smoothing", SET_FLOAT, "0", .only = "cross_entropy", .low = 0, .high = 1,
      .doc = "Share of the target that is spread evenly over all classes."},
-    {"optimizer", SET_WORD, "sgd", .words = "sgd",
+    {"optimizer", SET_WORD, "sgd", .words = "sgd adam adamw muon", .group = GROUP_MAY,
      .doc = "How gradients become steps."},
-    {"optimizer.lr", SET_FLOAT, "0.1", .low = 0, .high = 1e30, .run_time = true,
-     .doc = "Learning rate, before the schedule scales it."},
-    {"optimizer.momentum", SET_FLOAT, "0", .only = "sgd", .low = 0, .high = 1,
+    {"optimizer.names", SET_TEXT, NULL, .group = GROUP_ONLY,
+     .doc = "Patterns of the names of the parameters in a group, as in `group \"*.bias\" \"*bn*\" { weight_decay = 0 }`."},
+    {"optimizer.lr", SET_FLOAT, "0.1", .by_kind = "adam=0.001 adamw=0.001 muon=0.02",
+     .low = 0, .high = 1e30, .run_time = true, .group = GROUP_MAY,
+     .doc = "Learning rate, before the schedule scales it; that of a group changes along with that of all."},
+    {"optimizer.lr_factor", SET_FLOAT, "1", .low = 0, .high = 1e9, .group = GROUP_ONLY,
+     .doc = "Factor to the learning rate."},
+    {"optimizer.momentum", SET_FLOAT, "0", .by_kind = "muon=0.95", .only = "sgd muon", .low = 0, .high = 1, .group = GROUP_MAY,
      .doc = "Share of the last step that goes into this one; 0: plain descent, without slots."},
-    {"optimizer.nesterov", SET_BOOL, "false", .only = "sgd",
+    {"optimizer.dampening", SET_FLOAT, "0", .only = "sgd", .low = 0, .high = 1, .group = GROUP_MAY,
+     .doc = "Share of the gradient that does not go into the momentum."},
+    {"optimizer.nesterov", SET_BOOL, "false", .by_kind = "muon=true", .only = "sgd muon", .group = GROUP_MAY,
      .doc = "Look ahead along the momentum."},
-    {"optimizer.weight_decay", SET_FLOAT, "0", .low = 0, .high = 1e6,
-     .doc = "Times the weight, added to its gradient."},
+    {"optimizer.beta1", SET_FLOAT, "0.9", .only = "adam adamw", .low = 0, .high = 0.9999999, .group = GROUP_MAY,
+     .doc = "Decay of the mean of gradients."},
+    {"optimizer.beta2", SET_FLOAT, "0.999", .only = "adam adamw", .low = 0, .high = 0.9999999, .group = GROUP_MAY,
+     .doc = "Decay of the mean of their squares."},
+    {"optimizer.eps", SET_FLOAT, "1e-8", .only = "adam adamw", .low = 0, .high = 1, .group = GROUP_MAY,
+     .doc = "Added to the root of that mean."},
+    {"optimizer.amsgrad", SET_BOOL, "false", .only = "adam adamw", .group = GROUP_MAY,
+     .doc = "Divide by the largest such mean so far."},
+    {"optimizer.ns_steps", SET_INT, "5", .only = "muon", .low = 1, .high = 100, .group = GROUP_MAY,
+     .doc = "Newton-Schulz iterations."},
+    {"optimizer.weight_decay", SET_FLOAT, "0", .by_kind = "adamw=0.01", .low = 0, .high = 1e6, .group = GROUP_MAY,
+     .doc = "Times the weight, added to its gradient; adamw and muon take lr times this off the weight instead."},
+    {"optimizer.clip_value", SET_FLOAT, NULL, .low = 1e-30, .high = 1e30,
+     .doc = "No element of a gradient is further from 0 than this."},
+    {"optimizer.clip_norm", SET_FLOAT, NULL, .low = 1e-30, .high = 1e30,
+     .doc = "Gradients are scaled down so that the norm of all together is at most this; after clip_value."},
     {"schedule", SET_WORD, "constant", .words = "constant multistep cosine", .run_time = true,
      .doc = "How the learning rate changes over the epochs."},
     {"schedule.at", SET_NUMBERS, NULL, .only = "multistep", .low = 0, .high = 1e9, .run_time = true,
@@ -83,10 +105,22 @@ const SettingSpec setting_table[] = {
 
 const SettingSpec *setting_spec(const char *key)
 {
+    char plain[GROUP_KEY];
+    bool grouped = setting_group(key, plain) > 0;
     for (const SettingSpec *s = setting_table; s->key; s++)
-        if (!strcmp(s->key, key))
-            return s;
+        if (!strcmp(s->key, grouped ? plain : key))
+            return grouped && s->group == GROUP_NO ? NULL : s;
     return NULL;
+}
+
+const char *setting_default(const SettingSpec *s, const char *kind, Arena *a)
+{
+    size_t n = strlen(kind);
+    for (const char *p = s->by_kind; n && p && *p;
+         p += strcspn(p, " "), p += *p == ' ')
+        if (!strncmp(p, kind, n) && p[n] == '=')
+            return arena_strndup(a, p + n + 1, strcspn(p + n + 1, " "));
+    return s->value;
 }
 
 const char *setting_nearest(const char *key)
@@ -196,6 +230,13 @@ static bool check(const SettingSpec *s, const SettingValue *v, char *error,
 
 static bool unknown_key(const char *key, char *error, size_t size)
 {
+    char plain[GROUP_KEY];
+    if (setting_group(key, plain) && setting_spec(plain))
+        return fail(error, size,
+                    "%s holds for all parameters: set it outside of the group",
+                    plain);
+    if (setting_group(key, plain))
+        key = plain;
     const char *near = setting_nearest(key);
     if (near)
         return fail(error, size, "unknown setting %.60s (did you mean %s?)",
@@ -242,9 +283,12 @@ bool settings_set(Settings *s, Arena *a, const char *key, SettingValue v,
         return unknown_key(key, error, size);
     if (!check(spec, &v, error, size))
         return false;
-    bool found;
+    bool found, grouped = strcmp(spec->key, key) != 0;
+    if (spec->group == GROUP_ONLY && !grouped)
+        return fail(error, size, "%s is only for a group of parameters", key);
     size_t i = place_of(s, key, &found);
-    Setting item = {spec->key, copy_value(&v, spec->type, a), loc};
+    key = grouped ? arena_strdup(a, key) : spec->key;
+    Setting item = {key, copy_value(&v, spec->type, a), loc};
     if (!found) {
         ARENA_PUSH(a, s->item, s->n, s->cap, item);
         memmove(&s->item[i + 1], &s->item[i], (s->n - 1 - i) * sizeof *s->item);
@@ -392,6 +436,11 @@ const SettingValue *settings_get(const Settings *s, const char *key)
     return found ? &s->item[i].value : NULL;
 }
 
+double setting_text_number(const char *text)
+{
+    return !text ? 0 : !strcmp(text, "true") ? 1 : strtod(text, NULL);
+}
+
 double settings_number(const Settings *s, const char *key)
 {
     const SettingValue *v = settings_get(s, key);
@@ -399,10 +448,7 @@ double settings_number(const Settings *s, const char *key)
         return v->number;
     const SettingSpec *spec = setting_spec(key);
     assert(spec && "a key of the table");
-    if (!spec->value)
-        return 0;
-    return spec->type == SET_BOOL ? !strcmp(spec->value, "true")
-                                  : strtod(spec->value, NULL);
+    return setting_text_number(spec->value);
 }
 
 const char *settings_text(const Settings *s, const char *key)
@@ -421,26 +467,29 @@ const char *settings_text(const Settings *s, const char *key)
  * the key is in none or its section is unset. */
 static const char *kind_of(const Settings *s, const char *key)
 {
-    char section[64];
-    const char *dot = strchr(key, '.');
-    if (!dot)
+    char section[GROUP_KEY];
+    const char *dot = strrchr(key, '.');
+    if (!dot || !strncmp(dot, ".group", 6))
         return "";
     snprintf(section, sizeof section, "%.*s", (int)(dot - key), key);
-    return settings_text(s, section);
+    return settings_text(s, settings_get(s, section)   ? section
+                            : setting_group(key, NULL) ? "optimizer"
+                                                       : section);
 }
 
-static bool belongs(const Settings *s, const SettingSpec *spec)
+static bool belongs(const Settings *s, const SettingSpec *spec, const char *key)
 {
-    return !spec->only || word_in(kind_of(s, spec->key), spec->only);
+    return !spec->only || word_in(kind_of(s, key), spec->only);
 }
 
 static bool fill_default(Settings *s, Arena *a, const SettingSpec *spec)
 {
     char error[MAX_TEXT];
-    if (!spec->value || settings_get(s, spec->key) || !belongs(s, spec))
+    const char *value = setting_default(spec, kind_of(s, spec->key), a);
+    if (!value || spec->group == GROUP_ONLY || settings_get(s, spec->key) ||
+        !belongs(s, spec, spec->key))
         return true;
-    bool ok =
-        settings_set_text(s, a, spec->key, spec->value, 0, error, sizeof error);
+    bool ok = settings_set_text(s, a, spec->key, value, 0, error, sizeof error);
     assert(ok && "the table's defaults pass its own checks");
     return ok;
 }
@@ -473,12 +522,6 @@ static bool check_together(const Settings *s, char *error, size_t size,
              mean->count, std->count);
         return refuse(s, "data.std", loc);
     }
-    if (settings_number(s, "optimizer.nesterov") != 0 &&
-        settings_number(s, "optimizer.momentum") == 0) {
-        fail(error, size,
-             "optimizer.nesterov needs optimizer.momentum above 0");
-        return refuse(s, "optimizer.nesterov", loc);
-    }
     return true;
 }
 
@@ -488,17 +531,21 @@ bool settings_finish(Settings *s, Arena *a, char *error, size_t size,
     *loc = 0;
     for (size_t i = 0; i < s->n; i++) {
         const SettingSpec *spec = setting_spec(s->item[i].key);
-        if (belongs(s, spec))
+        const char *key = s->item[i].key;
+        if (belongs(s, spec, key))
             continue;
-        const char *kind = kind_of(s, spec->key);
-        fail(error, size, "%s: not a setting of %s (only of: %s)", spec->key,
+        const char *kind = kind_of(s, key);
+        fail(error, size, "%s: not a setting of %s (only of: %s)", key,
              *kind ? kind : "a section that is not set", spec->only);
-        return refuse(s, spec->key, loc);
+        return refuse(s, key, loc);
     }
     for (const SettingSpec *spec = setting_table; spec->key; spec++)
         if (!fill_default(s, a, spec))
             return false;
-    return check_together(s, error, size, loc);
+    if (!check_together(s, error, size, loc))
+        return false;
+    const char *wrong = settings_groups_check(s, error, size);
+    return !wrong || refuse(s, wrong, loc);
 }
 
 int64_t settings_samples(const Settings *s)

@@ -30,15 +30,20 @@ typedef struct SettingValue {
     int count;
 } SettingValue;
 
+/* Whether a key may stand in a group of parameters (settings_groups.h). */
+typedef enum SettingGroup { GROUP_NO, GROUP_MAY, GROUP_ONLY } SettingGroup;
+
 typedef struct SettingSpec {
     const char *key; /* "optimizer.momentum"; "optimizer" for a kind */
     SettingType type;
-    const char *value; /* default as text, NULL: none, unset */
-    const char *only;  /* kinds it belongs to: "sgd adam"; NULL: all */
-    const char *words; /* for SET_WORD: "f32 f16 bf16" */
-    double low, high;  /* allowed numbers, inclusive */
-    bool bytes;        /* text may end with a unit: "10 GiB" */
-    bool run_time;     /* may also be changed by the training binary */
+    const char *value;   /* default as text, NULL: none, unset */
+    const char *by_kind; /* other defaults for some kinds: "adam=0.001" */
+    const char *only;    /* kinds it belongs to: "sgd adam"; NULL: all */
+    const char *words;   /* for SET_WORD: "f32 f16 bf16" */
+    double low, high;    /* allowed numbers, inclusive */
+    bool bytes;          /* text may end with a unit: "10 GiB" */
+    bool run_time;       /* may also be changed by the training binary */
+    SettingGroup group;
     const char *doc;
 } SettingSpec;
 
@@ -60,7 +65,9 @@ typedef struct Settings {
 double bytes_in_unit(const char *unit);
 
 const SettingSpec *setting_spec(const char *key); /* NULL: unknown */
-const char *setting_nearest(const char *key);     /* for "did you mean" */
+/* The default for a kind of its section, as text; NULL: none. */
+const char *setting_default(const SettingSpec *s, const char *kind, Arena *a);
+const char *setting_nearest(const char *key); /* for "did you mean" */
 
 /* Checks key, kind-free type and range; on failure returns false with a
  * message in error[0..size-1]. Replaces an earlier value. */

@@ -225,10 +225,8 @@ static bool check_entry(const Module *m, const State *s, Error *e)
                          "state %.100s: %.9g and %.9g do not describe a "
                          "distribution",
                          s->name, s->init_a, s->init_b);
-    if ((s->role == STATE_SLOT) != (*s->of != 0))
-        return error_set(e,
-                         "state %.100s: a slot, and only a slot, is of a "
-                         "parameter",
+    if (s->role != STATE_SLOT && *s->of)
+        return error_set(e, "state %.100s: only a slot is of a parameter",
                          s->name);
     if (*s->of && module_state(m, s->of) < 0)
         return error_set(e, "state %.100s: there is no state \"%.100s\"",

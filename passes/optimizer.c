@@ -1,4 +1,4 @@
-/* optimizer.c: the optimizers, in terms of ops. */
+/* optimizer.c: the table of optimizers, what they share, and sgd. */
 #include "optimizer.h"
 #include "build.h"
 #include <stdio.h>
@@ -6,20 +6,17 @@
 
 /* ---- what optimizers share ---------------------------------------------- */
 
-static double setting(const Update *u, const char *key)
+double optimizer_setting(Update *u, const Trained *t, const char *key)
 {
-    return settings_number(&u->g->module->settings, key);
+    return settings_group_number(&u->g->module->settings, t->groups, key);
 }
 
-static const char *slot_name(const Update *u, const Trained *t,
-                             const char *what)
+static const char *slot_name(Update *u, const Trained *t, const char *what)
 {
     return arena_printf(u->g->arena, "%s.%s", t->param.name, what);
 }
 
-/* A slot "<parameter>.<what>", zero at the start, of the parameter's type.
- * The graphs of a module share it: the first one to ask makes it. */
-static Value slot_read(const Update *u, const Trained *t, const char *what)
+Value slot_read(Update *u, const Trained *t, const char *what)
 {
     State slot = t->param;
     slot.name = slot_name(u, t, what);
@@ -32,50 +29,91 @@ static Value slot_read(const Update *u, const Trained *t, const char *what)
     return ir_state(u->g, slot.name);
 }
 
-static void slot_write(const Update *u, const Trained *t, const char *what,
-                       Value before, Value after)
+void slot_write(Update *u, const Trained *t, const char *what, Value before,
+                Value after)
 {
     update_state(u, slot_name(u, t, what), before, after);
 }
 
-static void descend(const Update *u, const Trained *t, Value direction)
+/* The program changes optimizer.lr while it runs; a group's rate keeps the
+ * proportion that it had to it. */
+Value optimizer_rate(Update *u, const Trained *t)
 {
     Graph *g = u->g;
+    double base = settings_number(&g->module->settings, "optimizer.lr");
+    double own = optimizer_setting(u, t, "optimizer.lr");
+    double factor = optimizer_setting(u, t, "optimizer.lr_factor");
+    if (own != base)
+        factor *= own / base;
     Value lr = ir_cast(g, u->lr, graph_type(g, t->weight)->dtype);
-    lr = ir_broadcast_scalar(g, lr, t->weight);
-    Value step = ir_mul(g, lr, direction);
-    update_state(u, t->param.name, t->weight, ir_sub(g, t->weight, step));
+    return factor == 1 ? lr : ir_mul_const(g, lr, factor);
+}
+
+Value optimizer_decayed(Update *u, const Trained *t)
+{
+    double decay = optimizer_setting(u, t, "optimizer.weight_decay");
+    if (decay == 0)
+        return t->weight;
+    Value share = ir_mul_const(u->g, optimizer_rate(u, t), -decay);
+    return update_scale(u, ir_add_const(u->g, share, 1), t->weight);
+}
+
+void optimizer_descend(Update *u, const Trained *t, Value from, Value direction)
+{
+    Value step = update_scale(u, optimizer_rate(u, t), direction);
+    update_state(u, t->param.name, t->weight, ir_sub(u->g, from, step));
 }
 
 /* ---- sgd ---------------------------------------------------------------- */
 
-/* torch.optim.SGD with dampening 0 (the version of 2.0's documentation):
+/* m = momentum * m + (1 - dampening) * d, but m = d in the first step. */
+static Value sgd_momentum(Update *u, const Trained *t, Value d)
+{
+    Graph *g = u->g;
+    double momentum = optimizer_setting(u, t, "optimizer.momentum");
+    double dampening = optimizer_setting(u, t, "optimizer.dampening");
+    Value before = slot_read(u, t, "momentum"), share = d;
+    if (dampening != 0) {
+        Value steps = update_steps(u), one = ir_const_like(g, steps, 1);
+        Value first = ir_binary(g, &op_equal, steps, one);
+        Value factor =
+            ir_select(g, first, one, ir_const_like(g, steps, 1 - dampening));
+        share = update_scale(u, factor, d);
+    }
+    Value m = ir_add(g, ir_mul_const(g, before, momentum), share);
+    slot_write(u, t, "momentum", before, m);
+    return m;
+}
+
+/* torch.optim.SGD (the version of 2.0's documentation):
  *     g += weight_decay * w
- *     m  = momentum * m + g         m starts at 0
+ *     m  = momentum * m + (1 - dampening) * g      in the first step m = g
  *     d  = nesterov ? g + momentum * m : m
  *     w -= lr * d */
-static void sgd_step(const Update *u, const Trained *t)
+bool sgd_step(Update *u, const Trained *t)
 {
     Graph *g = u->g;
     Value d = t->gradient;
-    double momentum = setting(u, "optimizer.momentum");
-    double weight_decay = setting(u, "optimizer.weight_decay");
-    if (weight_decay != 0)
-        d = ir_add(g, d, ir_mul_const(g, t->weight, weight_decay));
+    double momentum = optimizer_setting(u, t, "optimizer.momentum");
+    double decay = optimizer_setting(u, t, "optimizer.weight_decay");
+    if (decay != 0)
+        d = ir_add(g, d, ir_mul_const(g, t->weight, decay));
     if (momentum != 0) {
-        Value before = slot_read(u, t, "momentum");
-        Value m = ir_add(g, ir_mul_const(g, before, momentum), d);
-        slot_write(u, t, "momentum", before, m);
-        bool nesterov = setting(u, "optimizer.nesterov") != 0;
+        Value m = sgd_momentum(u, t, d);
+        bool nesterov = optimizer_setting(u, t, "optimizer.nesterov") != 0;
         d = nesterov ? ir_add(g, d, ir_mul_const(g, m, momentum)) : m;
     }
-    descend(u, t, d);
+    optimizer_descend(u, t, t->weight, d);
+    return true;
 }
 
 /* ---- the table ---------------------------------------------------------- */
 
 static const Optimizer optimizer_table[] = {
     {"sgd", sgd_step},
+    {"adam", adam_step},
+    {"adamw", adamw_step},
+    {"muon", muon_step},
 };
 enum { N_OPTIMIZERS = sizeof optimizer_table / sizeof *optimizer_table };
 

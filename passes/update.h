@@ -5,7 +5,7 @@
  * gradients and leaves others in their place:
  *
  *     gradients of the loss
- *       |  clip         by value, by norm
+ *       |  clip         by value, then by the norm of all together
  *       |  optimize     slots, weights
  *     new states
  *
@@ -14,12 +14,14 @@
 #define TGC_UPDATE_H
 
 #include "pass.h"
+#include "settings_groups.h"
 
 /* A parameter that is trained in this graph. */
 typedef struct Trained {
     State param;    /* a copy: the module's table moves when it grows */
     Value weight;   /* as the step found it */
     Value gradient; /* of the weight's type */
+    Groups groups;  /* whose settings hold for it */
 } Trained;
 
 typedef struct Update {
@@ -30,6 +32,7 @@ typedef struct Update {
     Value lr;    /* a scalar, f32 */
     Value apply; /* bool scalar: where it is false, no state changes that
                     update_state writes; NO_VALUE: they always change */
+    Value steps; /* what update_steps gives, once somebody asked */
 } Update;
 
 /* Appends all stages.  False with c->error: settings that do not fit. */
@@ -38,5 +41,12 @@ bool update_add(Update *u);
 /* For stages: the next value of a state; `before` is its value in this step.
  * Keeps to u->apply. */
 void update_state(const Update *u, const char *name, Value before, Value after);
+/* A scalar times a value of any shape and floating type. */
+Value update_scale(Update *u, Value scalar, Value v);
+/* Nodes from now on are of parameter i: its place in the source, its name. */
+void update_at(Update *u, size_t i);
+/* How many steps there were with this one, where u->apply held: a scalar, f64,
+ * that counts in the state "optimizer.steps". */
+Value update_steps(Update *u);
 
 #endif

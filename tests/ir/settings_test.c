@@ -1,5 +1,6 @@
 /* settings_test.c: values against the table, and the messages people see. */
-#include "settings.h"
+#include "settings_groups.h"
+#include <fnmatch.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,7 +50,13 @@ static void test_table(void **state)
         const char *dot = strchr(s->key, '.');
         assert_true(setting_spec(s->key) == s);
         assert_non_null(s->doc);
-        assert_true(!s->value || set(f, s->key, s->value));
+        const char *key = s->key;
+        if (s->group == GROUP_ONLY)
+            key = arena_printf(f->a, "optimizer.group3%s", strrchr(key, '.'));
+        assert_true(setting_spec(key) == s);
+        assert_true(!s->value || set(f, key, s->value));
+        assert_true(!s->value || s->group != GROUP_ONLY ||
+                    !set(f, s->key, s->value));
         assert_true((s->type == SET_WORD) == (s->words != NULL));
         if (dot) {
             char section[64] = {0};
@@ -167,6 +174,105 @@ static void test_contradictions(void **state)
     assert_false(finish(f));
 }
 
+/* The defaults that differ by kind pass the checks, and are of known kinds. */
+static void test_defaults(void **state)
+{
+    Fixture *f = *state;
+    char words[64], *rest = words;
+    strcpy(words, setting_spec("optimizer")->words);
+    for (char *kind; (kind = strtok_r(rest, " ", &rest));)
+        for (const SettingSpec *s = setting_table; s->key; s++) {
+            const char *value = setting_default(s, kind, f->a);
+            if (s->by_kind && value)
+                assert_true(set(f, s->key, value));
+        }
+    const SettingSpec *lr = setting_spec("optimizer.lr");
+    assert_string_equal(setting_default(lr, "sgd", f->a), "0.1");
+    assert_string_equal(setting_default(lr, "adamw", f->a), "0.001");
+    assert_true(set(f, "optimizer", "muon") && finish(f));
+    assert_true(settings_number(&f->s, "optimizer.momentum") == 0.95);
+}
+
+/* The last group that sets a key counts; one with an optimizer of its own
+ * starts from that optimizer's defaults. */
+static void test_groups(void **state)
+{
+    Fixture *f = *state;
+    const char *const list[][2] = {
+        {"optimizer.lr", "0.5"},
+        {"optimizer.momentum", "0.9"},
+        {"optimizer.group1.names", "*.bias bn*"},
+        {"optimizer.group1.lr", "0.25"},
+        {"optimizer.group2", "adam"},
+        {"optimizer.group2.names", "conv*"},
+        {"optimizer.group3.names", "conv1.*"},
+        {"optimizer.group3.eps", "0.125"},
+        {"optimizer.group31.names", "bn1.bias"},
+        {"optimizer.group31.momentum", "0"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        assert_true(set(f, list[i][0], list[i][1]));
+    const struct {
+        const char *name, *kind;
+        double lr, momentum, eps;
+    } wanted[] = {
+        {"fc.weight", "sgd", 0.5, 0.9, 1e-8},
+        {"fc.bias", "sgd", 0.25, 0.9, 1e-8},
+        {"bn1.bias", "sgd", 0.25, 0, 1e-8},
+        {"conv2.bias", "adam", 0.001, 0, 1e-8},
+        {"conv1.bias", "adam", 0.001, 0, 0.125},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        Groups in = settings_groups(&f->s, wanted[i].name);
+        assert_string_equal(settings_group_text(&f->s, in, "optimizer"),
+                            wanted[i].kind);
+        assert_true(settings_group_number(&f->s, in, "optimizer.lr") ==
+                    wanted[i].lr);
+        assert_true(settings_group_number(&f->s, in, "optimizer.momentum") ==
+                    wanted[i].momentum);
+        assert_true(settings_group_number(&f->s, in, "optimizer.eps") ==
+                    wanted[i].eps);
+    }
+}
+
+static void test_group_keys(void **state)
+{
+    Fixture *f = *state;
+    char plain[GROUP_KEY] = "as before";
+    assert_int_equal(setting_group("optimizer.group0.lr", plain), 0);
+    assert_int_equal(setting_group("optimizer.group32.lr", plain), 0);
+    assert_int_equal(setting_group("optimizer.group2x", plain), 0);
+    assert_int_equal(setting_group("optimizer.group", plain), 0);
+    assert_int_equal(setting_group("schedule.group1.lr", plain), 0);
+    assert_string_equal(plain, "as before");
+    assert_int_equal(setting_group("optimizer.group31", plain), 31);
+    assert_string_equal(plain, "optimizer");
+    assert_false(set(f, "optimizer.group1.clip_norm", "1"));
+    assert_false(set(f, "optimizer.group1.qwertyuiop", "1"));
+    assert_int_equal(f->s.n, 0);
+}
+
+/* Patterns against fnmatch of the C library, which knows more than *. */
+static void test_patterns(void **state)
+{
+    (void)state;
+    uint32_t random = 1;
+    for (int i = 0; i < 20000; i++) {
+        char text[2][12] = {{0}};
+        for (int k = 0; k < 2; k++)
+            for (int n = 0; n < 10; n++) {
+                random = random * 1664525 + 1013904223;
+                unsigned letter = random >> 29;
+                if (letter == 7)
+                    break;
+                text[k][n] = k || letter & 2 ? "ab."[letter % 3] : '*';
+            }
+        assert_true(pattern_matches(text[0], text[1]) ==
+                    (fnmatch(text[0], text[1], 0) == 0));
+    }
+    assert_true(patterns_match("a b*", "bc") && !patterns_match("a b", "a b"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -174,7 +280,9 @@ int main(void)
         TEST(test_table),          TEST(test_text_reads_back),
         TEST(test_replaces),       TEST(test_messages),
         TEST(test_finish),         TEST(test_wrong_kind),
-        TEST(test_contradictions),
+        TEST(test_contradictions), TEST(test_defaults),
+        TEST(test_groups),         TEST(test_group_keys),
+        TEST(test_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

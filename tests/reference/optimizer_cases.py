@@ -1,0 +1,85 @@
+"""Trainings of 20 steps that are compared with PyTorch, one an optimizer:
+make_optimizers.py (needs torch) writes optimizers.json, optimizers.py compares
+tgc's run of the same with it. Rates are powers of two: exact in every type.
+Images are pixels / 255, rounded to float32 as tgc does.
+
+    train    what stands in the train section of the model file
+    torch    the same for make_optimizers.py: an optimizer and its options,
+             groups as (patterns, optimizer or None, options), clipping
+"""
+TRAIN, TEST, SIZE, BATCH, STEPS = 300, 70, 28, 15, 20
+
+NO_DECAY = ("*.bias", "*bn*")
+
+CASES = {
+    "sgd_dampening": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0.9, dampening = 0.5, "
+              "weight_decay = 1e-3 }",
+        torch=dict(kind="sgd", lr=2**-4, momentum=0.9, dampening=0.5,
+                   weight_decay=1e-3)),
+    "sgd_nesterov": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0.9, nesterov = true, "
+              "weight_decay = 1e-3 }",
+        torch=dict(kind="sgd", lr=2**-4, momentum=0.9, nesterov=True,
+                   weight_decay=1e-3)),
+    "sgd_groups": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0.9, weight_decay = 1e-2\n"
+              "group \"*.bias\" \"*bn*\" { weight_decay = 0 }\n"
+              "group \"*.bias\" { lr_factor = 4 }\n"
+              "group \"linear.*\" { lr = 0.015625, momentum = 0 } }",
+        torch=dict(kind="sgd", lr=2**-4, momentum=0.9, weight_decay=1e-2,
+                   groups=[(NO_DECAY, None, dict(weight_decay=0)),
+                           (("*.bias",), None, dict(lr_factor=4)),
+                           (("linear.*",), None,
+                            dict(lr=2**-6, momentum=0))])),
+    "adam": dict(
+        train="optimizer adam { lr = 0.0078125, weight_decay = 0 }",
+        torch=dict(kind="adam", lr=2**-7)),
+    "adam_decay": dict(
+        train="optimizer adam { lr = 0.0078125, weight_decay = 1e-2, "
+              "beta1 = 0.8, beta2 = 0.95, eps = 1e-3 }",
+        torch=dict(kind="adam", lr=2**-7, weight_decay=1e-2,
+                   betas=(0.8, 0.95), eps=1e-3)),
+    "adam_amsgrad": dict(
+        train="optimizer adam { lr = 0.0078125, amsgrad = true, beta2 = 0.9, "
+              "weight_decay = 0 }",
+        torch=dict(kind="adam", lr=2**-7, amsgrad=True, betas=(0.9, 0.9))),
+    "adamw_groups": dict(
+        train="optimizer adamw { lr = 0.0078125, weight_decay = 0.5\n"
+              "group \"*.bias\" \"*bn*\" { weight_decay = 0 } }",
+        torch=dict(kind="adamw", lr=2**-7, weight_decay=0.5,
+                   groups=[(NO_DECAY, None, dict(weight_decay=0))])),
+    "adamw_amsgrad": dict(
+        train="optimizer adamw { lr = 0.0078125, amsgrad = true, "
+              "weight_decay = 0.01 }",
+        torch=dict(kind="adamw", lr=2**-7, amsgrad=True, weight_decay=0.01)),
+    "muon_adamw": dict(
+        train="optimizer adamw { lr = 0.0078125, weight_decay = 0\n"
+              "group \"*conv*.weight\" \"linear.weight\" muon { lr = 0.03125 } }",
+        torch=dict(kind="adamw", lr=2**-7, weight_decay=0,
+                   groups=[(("*conv*.weight", "linear.weight"), "muon",
+                            dict(lr=2**-5, momentum=0.95, nesterov=True))])),
+    "muon_sgd": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0, weight_decay = 0\n"
+              "group \"*.weight\" muon { lr = 0.03125, momentum = 0.5, "
+              "nesterov = false, weight_decay = 0.5, ns_steps = 4 }\n"
+              "group \"*bn*.weight\" sgd { } }",
+        torch=dict(kind="sgd", lr=2**-4,
+                   groups=[(("*.weight",), "muon",
+                            dict(lr=2**-5, momentum=0.5, nesterov=False,
+                                 weight_decay=0.5, ns_steps=4)),
+                           (("*bn*.weight",), "sgd", dict(lr=0.1))])),
+    "clip_norm": dict(
+        train="optimizer sgd { lr = 0.25, momentum = 0.9, weight_decay = 0, "
+              "clip_norm = 0.5 }",
+        torch=dict(kind="sgd", lr=2**-2, momentum=0.9, clip_norm=0.5)),
+    "clip_value": dict(
+        train="optimizer sgd { lr = 0.25, momentum = 0, weight_decay = 0, "
+              "clip_value = 0.015625 }",
+        torch=dict(kind="sgd", lr=2**-2, clip_value=2**-6)),
+    "clip_both": dict(
+        train="optimizer adam { lr = 0.0078125, clip_value = 0.125, "
+              "clip_norm = 0.25, eps = 0.01, weight_decay = 0 }",
+        torch=dict(kind="adam", lr=2**-7, clip_value=2**-3, clip_norm=2**-2,
+                   eps=0.01)),
+}

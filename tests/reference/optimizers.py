@@ -1,0 +1,116 @@
+"""Twenty steps of each optimizer, with parameter groups and clipping, against
+PyTorch in float64 (optimizers.json, made by make_optimizers.py): the loss of
+every step and every tensor after the last. In float64 the two agree to
+rounding; some cases run in float32, too, and those must give the same bytes
+with one thread and after an interruption.
+
+--table prints the worst deviations as they stand in docs/results."""
+import json
+import math
+import os
+import sys
+
+import tgctest as t
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import cases  # noqa: E402
+import optimizer_cases as these  # noqa: E402
+
+# Relative: losses (the log has nine digits of them) and weights.
+MOST = {"f64": (1e-8, 1e-11), "f32": (2e-5, 1e-4)}
+IN_F32 = ("sgd_dampening", "muon_adamw")
+
+
+def model(folder, name):
+    path = os.path.join(folder, name + ".net")
+    tiny = os.path.relpath(
+        os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"), folder)
+    with open(path, "w") as file:
+        file.write(f"use \"{tiny}\"\ntrain {{\n{these.CASES[name]['train']}\n"
+                   "data idx { mean = [0], std = [1] }\n"
+                   "loss.label_smoothing = 0\nschedule constant\n"
+                   f"batch = {these.BATCH} }}\n")
+    return path
+
+
+def deviation(name, values, wanted):
+    """Of norm and projection, relative to the norm."""
+    scale = max(wanted["norm"], 1e-6)
+    return max(abs(t.norm(values) - wanted["norm"]),
+               abs(cases.projection(name, values) - wanted["projection"]) /
+               math.sqrt(len(values))) / scale
+
+
+def train(binary, data, save, steps, *options):
+    """The last checkpoint."""
+    t.run(binary, "train", "--data", data, "--no-augment", "--no-shuffle",
+          "--steps", steps, "--save-dir", save, *options).must()
+    return os.path.join(save, "last.safetensors")
+
+
+def check_resume(checks, label, binary, folder, init, data, whole):
+    half = train(binary, data, os.path.join(folder, "half"), these.STEPS // 2,
+                 "--init", init, "--threads", 1)
+    again = train(binary, data, os.path.join(folder, "rest"), these.STEPS,
+                  "--resume", half, "--threads", 3)
+    checks.that(t.same_bytes(whole, again),
+                f"{label}: the same bytes after an interruption")
+
+
+def check(checks, name, golden, data, precision, worst):
+    label = f"{name} {precision}"
+    folder = t.scratch(f"optimizers_{name}_{precision}")
+    binary = os.path.join(folder, name)
+    t.run(t.TGC, "compile", model(folder, name), "-o", binary,
+          "--set", f"precision={precision}").must()
+    start = {n: (shape, cases.initial(n, shape))
+             for n, shape in golden["shapes"].items()}
+    init, log = (os.path.join(folder, n) for n in ("init.safetensors", "log"))
+    t.save_tensors(init, start)
+    whole = train(binary, data, os.path.join(folder, "run"), these.STEPS,
+                  "--init", init, "--log", log)
+    losses = [row["loss"] for row in t.log_rows(log)]
+    last, _ = t.load_tensors(whole)
+    far = [abs(a - b) / b for a, b in zip(losses, golden["loss"])]
+    weights = [deviation(n, last[n][1], wanted)
+               for n, wanted in golden["after"].items()]
+    checks.equal(len(losses), these.STEPS, f"{label}: steps")
+    for what, found, most in zip(("losses", "weights"), (far, weights),
+                                 MOST[precision]):
+        checks.that(max(found) <= most, f"{label}: {what} within "
+                    f"{max(found):.1e}", f"more than {most}: {found}")
+    if precision == "f32":
+        check_resume(checks, label, binary, folder, init, data, whole)
+    worst.setdefault(name, {})[precision] = max(far), max(weights)
+
+
+def table(worst):
+    print("| case | loss, f64 | weights, f64 | loss, f32 | weights, f32 |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, row in worst.items():
+        cells = [f"{x:.0e}" for p in ("f64", "f32")
+                 for x in row.get(p, ())] + [""] * 4
+        print(f"| {name} | " + " | ".join(cells[:4]) + " |")
+
+
+def main():
+    checks = t.Checks()
+    with open(os.path.join(HERE, "optimizers.json")) as file:
+        golden = json.load(file)["cases"]
+    data = t.idx_data(t.scratch("optimizers_data"), these.TRAIN, these.TEST,
+                      these.SIZE)
+    names = [a for a in sys.argv[1:] if a != "--table"] or list(these.CASES)
+    everything = "--table" in sys.argv
+    worst = {}
+    for name in names:
+        for precision in ("f64", "f32"):
+            if precision == "f64" or everything or name in IN_F32:
+                check(checks, name, golden[name], data, precision, worst)
+    if everything:
+        table(worst)
+    checks.done()
+
+
+if __name__ == "__main__":
+    main()
