@@ -54,17 +54,17 @@ def check_case(checks, name, golden, data):
     t.save_tensors(init, start)
     binary = binary_of(case)
 
-    def train(steps):
-        save, log = os.path.join(folder, f"{steps}"), os.path.join(folder, "log")
+    def train(what, steps):
+        save, log = os.path.join(folder, what), os.path.join(folder, "log")
         t.run(binary, "train", "--data", data, "--init", init, "--no-augment",
               "--no-shuffle", "--lr", case["lr"], "--steps", steps,
               "--save-dir", save, "--log", log).must()
         return os.path.join(save, "last.safetensors"), t.log_rows(log)
 
-    first, _ = train(1)
+    first, _ = train("first", 1)
     tensors, _ = t.load_tensors(first)
     check_gradient(checks, name, golden, start, tensors)
-    last, rows = train(case["steps"])
+    last, rows = train("all", case["steps"])
     for row, loss, correct in zip(rows, golden["loss"], golden["correct"]):
         checks.close(row["loss"], loss, 2e-4 * loss,
                      f"{name}: loss of step {row['step']}")
