@@ -88,19 +88,22 @@ static void bench_print(const Bench *b)
     int64_t batch = executor_port(x->executor, b->graph, "image")->type.dim[0];
     double images = median > 0 ? (double)batch / median : 0;
     double first = 1e3 * (b->first - b->began);
+    char device[512];
     if (x->options->json)
         printf("{\"model\": \"%s\", \"batch\": %lld, \"threads\": %d, "
+               "\"device\": \"%s\", "
                "\"steps\": %d, \"median_ms\": %.4f, \"min_ms\": %.4f, "
                "\"images_per_second\": %.1f, \"first_step_ms\": %.1f, "
                "\"memory_bytes\": %lld}\n",
                x->plan->model, (long long)batch, executor_threads(x->executor),
+               format_json(executor_about(x->executor), device, sizeof device),
                n, 1e3 * median, 1e3 * b->seconds[0], images, first,
                (long long)executor_bytes(x->executor));
     else
-        printf("%s, batch %lld, %d threads: %.2f ms a step (median of %d; "
+        printf("%s, batch %lld, %s: %.2f ms a step (median of %d; "
                "least %.2f), %.0f images a second; first step %.0f ms after "
                "start\n",
-               x->plan->model, (long long)batch, executor_threads(x->executor),
+               x->plan->model, (long long)batch, executor_about(x->executor),
                1e3 * median, n, 1e3 * b->seconds[0], images, first);
 }
 
@@ -191,6 +194,10 @@ static bool bench_run(Bench *b, Status *s)
 
 int command_bench(const Plan *plan, const Options *o, Status *s)
 {
+    if (o->time && plan->device != PLAN_CPU) {
+        status_fail(s, "--time measures steps of programs for the cpu");
+        return 1;
+    }
     if (o->time)
         return command_time(plan, o, s);
     Bench b = {.began = clock_now()};

@@ -36,15 +36,18 @@ static const char *bad_input(const Executor *e, int graph, uint32_t slot)
     return NULL;
 }
 
-/* Are the results of step i finite, now that it has run? */
-static bool step_finite(const ExecutorGraph *x, uint32_t i, uint32_t slot)
+/* Are the results of step i finite, now that it has run?  Where the device does
+ * not say, they count as finite. */
+static bool step_finite(Executor *e, int graph, uint32_t i, uint32_t slot,
+                        Status *s)
 {
-    const PlanStep *step = &x->graph->steps[i];
+    const PlanGraph *g = e->graph[graph].graph;
+    const PlanStep *step = &g->steps[i];
     for (uint32_t k = 0; k < step->n_out; k++) {
-        const PlanBuffer *b = &x->graph->buffers[x->graph->args[step->arg + k]];
-        const void *data = x->buf[slot * x->n_args + step->arg + k];
+        const PlanBuffer *b = &g->buffers[g->args[step->arg + k]];
+        const void *data = e->kind->read(e, graph, slot, step->arg + k, s);
         int64_t size = dtype_bytes(b->dtype);
-        if (size &&
+        if (data && size &&
             dtype_first_not_finite(b->dtype, data, b->bytes / size) >= 0)
             return false;
     }
@@ -52,14 +55,17 @@ static bool step_finite(const ExecutorGraph *x, uint32_t i, uint32_t slot)
 }
 
 /* Runs step after step; the first one with a bad result, or NULL. */
-static const PlanStep *bad_step(Executor *e, const ExecutorGraph *x,
-                                uint32_t slot)
+static const PlanStep *bad_step(Executor *e, int graph, uint32_t slot)
 {
-    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        executor_parts(e, x, i, slot, 0, 0, x->work[i].parts);
-        if (!step_finite(x, i, slot))
-            return &x->graph->steps[i];
-        if ((int32_t)i == x->graph->loss_step)
+    const PlanGraph *g = e->graph[graph].graph;
+    Status s = {0};
+    double seconds = 0;
+    for (uint32_t i = 0; i < g->n_steps; i++) {
+        if (!e->kind->step(e, graph, slot, i, &seconds, &s))
+            return NULL;
+        if (!step_finite(e, graph, i, slot, &s))
+            return &g->steps[i];
+        if ((int32_t)i == g->loss_step)
             break;
     }
     return NULL;
@@ -68,8 +74,17 @@ static const PlanStep *bad_step(Executor *e, const ExecutorGraph *x,
 void executor_blame(Executor *e, int graph, uint32_t slot, char *text,
                     size_t size)
 {
+    Status pulled = {0};
+    if (!e->replays) {
+        snprintf(text, size,
+                 "this device runs a step as a whole, so that its weights have "
+                 "changed already; the same run with --check, from the last "
+                 "checkpoint, says which op it was");
+        return;
+    }
+    executor_pull(e, &pulled);
     const char *state = bad_state(e), *input = bad_input(e, graph, slot);
-    const PlanStep *step = bad_step(e, &e->graph[graph], slot);
+    const PlanStep *step = bad_step(e, graph, slot);
     size_t used = 0;
     text[0] = 0;
     if (state)

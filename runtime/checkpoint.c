@@ -271,7 +271,7 @@ bool checkpoint_save(CheckpointWriter *w, const Progress *p, const char *name,
 {
     snprintf(w->path, sizeof w->path, "%s/%s", w->folder, name);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", name);
-    if (!states_finite(w, p, s))
+    if (!executor_pull(w->executor, s) || !states_finite(w, p, s))
         return false;
     for (int i = 0; i < PROGRESS_KEYS; i++)
         snprintf(w->number[i], NUMBER_ROOM, "%lld",

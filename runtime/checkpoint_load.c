@@ -325,7 +325,7 @@ bool checkpoint_load(const WeightFile *f, CheckpointUse use, Executor *e,
     m.tensor = calloc(m.plan->n_states + 1, sizeof *m.tensor);
     if (!m.tensor)
         return status_fail(s, "no memory");
-    bool done = match_load(&m, e, s);
+    bool done = match_load(&m, e, s) && executor_push(e, s);
     free(m.tensor);
     return done;
 }

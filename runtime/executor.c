@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ALIGN = 64, HUGE_PAGE = 2 << 20, PAGE = 4096 };
+enum { HUGE_PAGE = 2 << 20, PAGE = 4096 };
 
 /* Below this a step takes less time than two threads need to meet. */
 static const double SERIAL_FLOPS = 2e5, SERIAL_BYTES = 64e3;
@@ -123,7 +123,7 @@ static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
 {
     for (uint32_t i = 0; i < g->n_buffers; i++) {
         const PlanBuffer *b = &g->buffers[i];
-        if (b->offset < 0 || b->bytes < 0 || b->offset % ALIGN ||
+        if (b->offset < 0 || b->bytes < 0 || b->offset % PLAN_ALIGN ||
             b->offset + b->bytes > plan->arena_bytes)
             return broken(s, g, "buffer", i);
     }
@@ -132,7 +132,7 @@ static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
             i < g->n_inputs ? &g->inputs[i] : &g->outputs[i - g->n_inputs];
         if (p->buffer >= g->n_buffers || !p->slots ||
             g->buffers[p->buffer].offset + port_stride(p) * p->slots >
-                plan->arena_bytes + ALIGN)
+                plan->arena_bytes + PLAN_ALIGN)
             return broken(s, g, "port", i);
     }
     for (uint32_t i = 0; i < g->n_steps; i++) {
@@ -172,7 +172,17 @@ static bool plan_check(const Plan *plan, Status *s)
 
 int64_t port_stride(const PlanPort *p)
 {
-    return (int64_t)round_up((size_t)type_bytes(&p->type), ALIGN);
+    return (int64_t)round_up((size_t)type_bytes(&p->type), PLAN_ALIGN);
+}
+
+int64_t graph_offset(const PlanGraph *g, uint32_t arg, uint32_t slot)
+{
+    uint32_t buffer = g->args[arg];
+    int64_t offset = g->buffers[buffer].offset;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i].buffer == buffer && slot < g->inputs[i].slots)
+            offset += slot * port_stride(&g->inputs[i]);
+    return offset;
 }
 
 /* Pointers of every argument of every step, once for each input slot. */
@@ -240,21 +250,22 @@ static const PlanPort *port_named(const PlanPort *p, uint32_t n,
     return NULL;
 }
 
-static const void *output_address(const Executor *e, const PlanGraph *g,
-                                  const char *name, uint8_t *dtype)
+/* What is known of a graph before there is memory. */
+static void graph_open(ExecutorGraph *x, const PlanGraph *g)
 {
-    const PlanPort *p = port_named(g->outputs, g->n_outputs, name);
-    if (!p)
-        return NULL;
-    *dtype = p->type.dtype;
-    return e->arena + g->buffers[p->buffer].offset;
+    x->graph = g;
+    x->slots = 1;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i].slots > x->slots)
+            x->slots = g->inputs[i].slots;
+    x->loss = port_named(g->outputs, g->n_outputs, "loss");
+    x->correct = port_named(g->outputs, g->n_outputs, "correct");
 }
 
-static bool table_open(Executor *e, ExecutorGraph *x, const PlanGraph *g,
-                       Status *s)
+static bool table_open(Executor *e, ExecutorGraph *x, Status *s)
 {
+    const PlanGraph *g = x->graph;
     size_t n_args = 0, n_libs = 0;
-    x->graph = g;
     for (uint32_t i = 0; i < g->n_steps; i++) {
         const PlanStep *step = &g->steps[i];
         if (step->arg + (size_t)step->n_args > n_args)
@@ -262,43 +273,96 @@ static bool table_open(Executor *e, ExecutorGraph *x, const PlanGraph *g,
         if (step->lib + (size_t)step->n_libs > n_libs)
             n_libs = step->lib + (size_t)step->n_libs;
     }
-    x->slots = 1;
-    for (uint32_t i = 0; i < g->n_inputs; i++)
-        if (g->inputs[i].slots > x->slots)
-            x->slots = g->inputs[i].slots;
-    x->loss = output_address(e, g, "loss", &x->loss_dtype);
-    x->correct = output_address(e, g, "correct", &x->correct_dtype);
     if (!table_pointers(e, x, n_args) || !table_libs(e, x, n_libs) ||
         !table_work(x, e->threads))
         return status_fail(s, "no memory for the tables of graph %s", g->name);
     return true;
 }
 
-/* ---- opening ------------------------------------------------------------- */
+/* ---- the cpu as a device ------------------------------------------------- */
 
-static bool executor_start(Executor *e, Status *s)
+static bool cpu_open(Executor *e, const ExecutorOptions *o, Status *s)
 {
     const Plan *plan = e->plan;
     char error[512];
-    if (!plan_check(plan, s) || !cpu_check(plan->march, s))
+    (void)o;
+    e->replays = true;
+    snprintf(e->about, sizeof e->about, "%d thread%s", e->threads,
+             e->threads == 1 ? "" : "s");
+    if (!cpu_check(plan->march, s))
         return false;
-    omp_set_dynamic(0);
-    /* Regions of ours say how many threads they want; what the library starts
-     * by itself, outside of them, must stay on one. */
-    omp_set_num_threads(1);
     e->lib = lib_open(plan->lib, plan->n_libs, e->threads, error, sizeof error);
     if (!e->lib)
         return status_fail(s, "%s", error);
     if (!memory_open(e, s))
         return false;
+    for (uint32_t i = 0; i < plan->n_graphs; i++)
+        if (!table_open(e, &e->graph[i], s))
+            return false;
+    return true;
+}
+
+static void cpu_close(Executor *e)
+{
+    for (uint32_t i = 0; e->graph && i < e->plan->n_graphs; i++) {
+        free(e->graph[i].buf);
+        free(e->graph[i].lib);
+        free(e->graph[i].work);
+        free(e->graph[i].next);
+    }
+    lib_close(e->lib);
+    if (e->arena)
+        munmap(e->arena, e->arena_size);
+    if (e->scratch)
+        munmap(e->scratch, e->scratch_size);
+}
+
+static int cpu_depth(const Executor *e)
+{
+    (void)e;
+    return 1;
+}
+
+static bool cpu_nothing(const Executor *e, Status *s)
+{
+    (void)e, (void)s;
+    return true;
+}
+
+const DeviceKind device_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .depth = cpu_depth,
+    .push = cpu_nothing,
+    .pull = cpu_nothing,
+    .submit = cpu_submit,
+    .wait = cpu_wait,
+    .step = cpu_step,
+    .read = cpu_read,
+};
+
+/* ---- opening ------------------------------------------------------------- */
+
+static bool executor_start(Executor *e, const ExecutorOptions *o, Status *s)
+{
+    const Plan *plan = e->plan;
+    if (!plan_check(plan, s))
+        return false;
+    e->kind = device_kind(plan, o->device, s);
+    if (!e->kind)
+        return false;
+    omp_set_dynamic(0);
+    /* Regions of ours say how many threads they want; what the library starts
+     * by itself, outside of them, must stay on one. */
+    omp_set_num_threads(1);
     e->graph = calloc(plan->n_graphs + 1, sizeof *e->graph);
     if (!e->graph)
         return status_fail(s, "no memory for the tables of %u graphs",
                            plan->n_graphs);
     for (uint32_t i = 0; i < plan->n_graphs; i++)
-        if (!table_open(e, &e->graph[i], &plan->graphs[i], s))
-            return false;
-    return true;
+        graph_open(&e->graph[i], &plan->graphs[i]);
+    return e->kind->open(e, o, s);
 }
 
 Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s)
@@ -313,7 +377,7 @@ Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s)
     e->poison = o->poison;
     e->sparse = o->sparse;
     e->scratch_each = round_up((size_t)plan->scratch_bytes + 1, PAGE);
-    if (executor_start(e, s))
+    if (executor_start(e, o, s))
         return e;
     executor_close(e);
     return NULL;
@@ -323,22 +387,18 @@ void executor_close(Executor *e)
 {
     if (!e)
         return;
-    for (uint32_t i = 0; e->graph && i < e->plan->n_graphs; i++) {
-        free(e->graph[i].buf);
-        free(e->graph[i].lib);
-        free(e->graph[i].work);
-        free(e->graph[i].next);
-    }
+    if (e->kind)
+        e->kind->close(e);
     free(e->graph);
-    lib_close(e->lib);
-    if (e->arena)
-        munmap(e->arena, e->arena_size);
-    if (e->scratch)
-        munmap(e->scratch, e->scratch_size);
     free(e);
 }
 
 /* ---- asking -------------------------------------------------------------- */
+
+const char *executor_about(const Executor *e)
+{
+    return e->about;
+}
 
 int executor_threads(const Executor *e)
 {
@@ -386,4 +446,46 @@ void executor_set(Executor *e, int graph, const char *name, double value)
     const PlanPort *port = executor_port(e, graph, name);
     if (port)
         dtype_store(port->type.dtype, executor_input(e, graph, port, 0), value);
+}
+
+/* ---- asking the device --------------------------------------------------- */
+
+bool executor_push(const Executor *e, Status *s)
+{
+    return e->kind->push(e, s);
+}
+
+bool executor_pull(const Executor *e, Status *s)
+{
+    return e->kind->pull(e, s);
+}
+
+int executor_depth(const Executor *e)
+{
+    return e->kind->depth(e);
+}
+
+bool executor_submit(Executor *e, int graph, uint32_t slot, Status *s)
+{
+    return e->kind->submit(e, graph, slot, s);
+}
+
+bool executor_wait(Executor *e, RunResult *result, Status *s)
+{
+    return e->kind->wait(e, result, s);
+}
+
+bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
+                  Status *s)
+{
+    return executor_submit(e, graph, slot, s) && executor_wait(e, result, s);
+}
+
+bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
+                      Status *s)
+{
+    for (uint32_t i = 0; i < e->plan->graphs[graph].n_steps; i++)
+        if (!e->kind->step(e, graph, slot, i, &seconds[i], s))
+            return false;
+    return true;
 }

@@ -4,6 +4,10 @@
  *     scratch  [ thread 0 | thread 1 | .. ]
  *
  * Both are taken and touched at start; a run allocates nothing.
+ *
+ * Where the arena is another machine's memory (a GPU's), the host has a copy of
+ * its states and inputs.  Inputs go there by themselves; states go when
+ * executor_push says so, and come back with executor_pull.
  */
 #ifndef TGC_EXECUTOR_H
 #define TGC_EXECUTOR_H
@@ -22,13 +26,20 @@ typedef struct ExecutorOptions {
     /* Memory is taken as it is used, not at start: for who runs few steps of a
      * plan that may be larger than this machine. */
     bool sparse;
+    /* "cpu", "cuda", "cuda:1", "emu:FILE" (an emulator: tests/emulator), "auto"
+     * or NULL: what the plan was compiled for. */
+    const char *device;
+    /* On a GPU, wait after each kernel, and stop after the loss where it is not
+     * finite: slow, but it says which kernel, and which op. */
+    bool check;
 } ExecutorOptions;
 
 /* What a run of a graph came to. */
 typedef struct RunResult {
     double loss;
     int64_t correct;
-    bool finite; /* false: stopped after the loss step, states unchanged */
+    bool finite; /* false: stopped after the loss step, states unchanged; on
+                    a GPU without `check` they have changed */
 } RunResult;
 
 /* NULL with a message: no memory, a plan of another version, a library call
@@ -37,6 +48,8 @@ Executor *executor_open(const Plan *plan, const ExecutorOptions *o, Status *s);
 void executor_close(Executor *e); /* NULL is fine */
 
 int executor_threads(const Executor *e);
+/* For people: "2 threads", "NVIDIA H200, 139 GiB, driver 13.0". */
+const char *executor_about(const Executor *e);
 const Plan *executor_plan(const Executor *e);
 int64_t executor_bytes(const Executor *e); /* arena and all scratch */
 
@@ -52,13 +65,26 @@ void *executor_input(const Executor *e, int graph, const PlanPort *port,
  * does not have is no error. */
 void executor_set(Executor *e, int graph, const char *name, double value);
 
+/* States from the host's copy to the device, and back: after they were set, and
+ * before they are read.  On the cpu there is one copy, and nothing to do. */
+bool executor_push(const Executor *e, Status *s);
+bool executor_pull(const Executor *e, Status *s);
+
+/* Runs may overlap: up to executor_depth of them are under way at once, each
+ * with its own input slot, and end in the order in which they began.  A slot
+ * may be filled again after executor_wait has returned its run. */
+int executor_depth(const Executor *e);
+bool executor_submit(Executor *e, int graph, uint32_t slot, Status *s);
+bool executor_wait(Executor *e, RunResult *result, Status *s);
+
 /* One pass over the graph's steps, reading input slot `slot`.  False where the
- * library failed. */
+ * library failed.  Submit, and wait. */
 bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
                   Status *s);
 
-/* The same on this thread alone, step by step, adding the processor's seconds
- * of step i to seconds[i]: not disturbed by what else runs on the machine. */
+/* The same step by step, adding the seconds of step i to seconds[i]; on the cpu
+ * on this thread alone, in seconds of the processor: not disturbed by what else
+ * runs on the machine. */
 bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
                       Status *s);
 

@@ -3,8 +3,11 @@
 #ifndef TGC_EXECUTOR_PRIVATE_H
 #define TGC_EXECUTOR_PRIVATE_H
 
+#include "device.h"
 #include "executor.h"
 #include <stdatomic.h>
+
+enum { PLAN_ALIGN = 64 }; /* of buffers in the arena */
 
 /* How a step's parts are handed out in a run; see run.c. */
 typedef struct StepWork {
@@ -23,15 +26,20 @@ typedef struct ExecutorGraph {
     struct LibCall **lib;
     StepWork *work;        /* [step] */
     _Atomic int64_t *next; /* [step * threads + share]: first part not taken */
-    const void *loss, *correct; /* outputs, NULL where the graph has none */
-    uint8_t loss_dtype, correct_dtype;
+    const PlanPort *loss, *correct; /* outputs, NULL where there is none */
 } ExecutorGraph;
 
 struct Executor {
     const Plan *plan;
+    const DeviceKind *kind;
+    void *device; /* of a kind with more to remember */
+    char about[256];
     int threads;
     bool poison, sparse;
-    char *arena, *scratch;
+    bool replays; /* a run with a bad loss has left the states as they were */
+    char *arena, *scratch; /* arena: where another machine has it, the host's
+                              copy of its beginning */
+    RunResult done;        /* cpu: of the run that was submitted */
     size_t arena_size, scratch_size, scratch_each;
     Lib *lib;
     ExecutorGraph *graph;
@@ -39,6 +47,21 @@ struct Executor {
 
 /* Bytes from one slot of an input to the next. */
 int64_t port_stride(const PlanPort *p);
+
+/* Where argument `arg` of a graph lies in the arena, for an input slot. */
+int64_t graph_offset(const PlanGraph *g, uint32_t arg, uint32_t slot);
+
+/* A scalar output as the host has it; 0 where the graph has none. */
+double output_value(const Executor *e, const ExecutorGraph *x,
+                    const PlanPort *p);
+
+/* run.c: device_cpu's */
+bool cpu_submit(Executor *e, int graph, uint32_t slot, Status *s);
+bool cpu_wait(Executor *e, RunResult *result, Status *s);
+bool cpu_step(Executor *e, int graph, uint32_t slot, uint32_t step,
+              double *seconds, Status *s);
+const void *cpu_read(Executor *e, int graph, uint32_t slot, uint32_t arg,
+                     Status *s);
 
 /* Parts begin .. end-1 of a step. */
 void executor_parts(Executor *e, const ExecutorGraph *x, uint32_t step,

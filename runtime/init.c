@@ -130,5 +130,5 @@ bool init_states(Executor *e, uint64_t seed, Status *s)
     for (int64_t i = 0; i < n; i++)
         init_numbered(e, seed, first, i);
     free(first);
-    return true;
+    return executor_push(e, s);
 }

@@ -90,6 +90,14 @@ static const OptionSpec option_table[] = {
      "take the images in the order of the files"},
     {"--threads", "N", ALL, OPTION_SETTING, 0, "threads",
      "threads that compute, 0: one a core; results do not depend on it"},
+    {"--device", "NAME", VERB_TRAIN | VERB_EVAL | VERB_BENCH, OPTION_TEXT,
+     FIELD(device), NULL,
+     "cpu, cuda, cuda:1 (the second GPU) or auto: what the program was "
+     "compiled for"},
+    {"--check", NULL, VERB_TRAIN | VERB_EVAL | VERB_BENCH, OPTION_FLAG,
+     FIELD(check), NULL,
+     "on a GPU, run kernel by kernel: slow, but a failure names the kernel, "
+     "and a bad loss the op"},
     {"--set", "KEY=VALUE", ALL, OPTION_ASSIGN, 0, NULL,
      "change a setting that is not part of the compiled program (info "
      "lists them)"},

@@ -22,8 +22,9 @@ typedef struct OptionSetting {
 typedef struct Options {
     Verb verb;
     bool help, json, no_augment, no_shuffle, profile;
-    bool overwrite, print_config;
+    bool overwrite, print_config, check;
     const char *data, *init, *resume, *weights, *save_dir, *log, *time;
+    const char *device;
     int64_t steps, save_every; /* -1: not given */
     int64_t histograms;        /* every so many epochs; 0: none */
     double time_limit;         /* seconds; 0: none */

@@ -91,9 +91,13 @@ static void step_run(Executor *e, ExecutorGraph *x, uint32_t i, uint32_t slot,
     }
 }
 
-static double output_value(const void *address, uint8_t dtype)
+double output_value(const Executor *e, const ExecutorGraph *x,
+                    const PlanPort *p)
 {
-    return address ? dtype_load(dtype, address) : 0;
+    if (!p)
+        return 0;
+    return dtype_load(p->type.dtype,
+                      e->arena + x->graph->buffers[p->buffer].offset);
 }
 
 /* What every thread does in a run. */
@@ -103,7 +107,7 @@ static void graph_walk(Executor *e, ExecutorGraph *x, uint32_t slot, int thread)
         step_run(e, x, i, slot, thread);
         /* All threads read the same loss, so all leave or none. */
         if ((int32_t)i == x->graph->loss_step &&
-            !isfinite(output_value(x->loss, x->loss_dtype)))
+            !isfinite(output_value(e, x, x->loss)))
             return;
     }
 }
@@ -138,8 +142,7 @@ static bool run_failed(const Executor *e, Status *s)
     return why != NULL;
 }
 
-bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
-                  Status *s)
+bool cpu_submit(Executor *e, int graph, uint32_t slot, Status *s)
 {
     ExecutorGraph *x = &e->graph[graph];
     if (e->poison)
@@ -149,9 +152,9 @@ bool executor_run(Executor *e, int graph, uint32_t slot, RunResult *result,
     graph_walk(e, x, slot, omp_get_thread_num());
     if (run_failed(e, s))
         return false;
-    result->loss = output_value(x->loss, x->loss_dtype);
-    result->correct = (int64_t)output_value(x->correct, x->correct_dtype);
-    result->finite = isfinite(result->loss);
+    e->done.loss = output_value(e, x, x->loss);
+    e->done.correct = (int64_t)output_value(e, x, x->correct);
+    e->done.finite = isfinite(e->done.loss);
     return true;
 }
 
@@ -177,14 +180,27 @@ bool executor_time(Executor *e, int graph, uint32_t first, uint32_t last,
     return !run_failed(e, s);
 }
 
-bool executor_profile(Executor *e, int graph, uint32_t slot, double *seconds,
-                      Status *s)
+bool cpu_wait(Executor *e, RunResult *result, Status *s)
+{
+    (void)s;
+    *result = e->done;
+    return true;
+}
+
+bool cpu_step(Executor *e, int graph, uint32_t slot, uint32_t step,
+              double *seconds, Status *s)
 {
     const ExecutorGraph *x = &e->graph[graph];
-    for (uint32_t i = 0; i < x->graph->n_steps; i++) {
-        double began = clock_used();
-        executor_parts(e, x, i, slot, 0, 0, x->work[i].parts);
-        seconds[i] += clock_used() - began;
-    }
+    double began = clock_used();
+    executor_parts(e, x, step, slot, 0, 0, x->work[step].parts);
+    *seconds += clock_used() - began;
     return !run_failed(e, s);
+}
+
+const void *cpu_read(Executor *e, int graph, uint32_t slot, uint32_t arg,
+                     Status *s)
+{
+    const ExecutorGraph *x = &e->graph[graph];
+    (void)s;
+    return x->buf[slot * x->n_args + arg];
 }

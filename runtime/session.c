@@ -34,7 +34,9 @@ static bool open_executor(Session *x, bool sparse, Status *s)
     const char *poison = getenv("TGC_POISON");
     ExecutorOptions o = {.threads = session_threads(x),
                          .poison = poison && !strcmp(poison, "1"),
-                         .sparse = sparse};
+                         .sparse = sparse,
+                         .device = x->options->device,
+                         .check = x->options->check};
     x->executor = executor_open(x->plan, &o, s);
     return x->executor != NULL;
 }

@@ -447,11 +447,10 @@ static void train_greet(const Train *t)
 {
     const Session *x = &t->session;
     printf("%s: %lld parameters, batch %lld, %lld training and %lld test "
-           "images, %d thread%s\n",
+           "images, %s\n",
            x->plan->model, (long long)x->plan->parameters,
            (long long)t->train.slots.rows, (long long)loader_samples(t->images),
-           (long long)loader_samples(t->test), executor_threads(x->executor),
-           executor_threads(x->executor) == 1 ? "" : "s");
+           (long long)loader_samples(t->test), executor_about(x->executor));
     if (t->resumed)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,

@@ -1,6 +1,7 @@
 /* tiny_plan.c: a plan as the compiler would write it, by hand: softmax
  * regression on 28 x 28 images, SGD with momentum, and a running mean.  It
- * makes a training binary that tests the runtime without the compiler.
+ * makes a training binary that tests the runtime without the compiler; with
+ * TINY_CUDA one for GPUs, whose kernels are tests/emulator/tiny.cu.
  *
  *     train        forward  total | mean  grad  update_w  update_b
  *     train_tail   the same for the 200 % 16 images left over
@@ -11,7 +12,6 @@
 #include <stddef.h>
 
 enum { ROWS = 16, TAIL = 200 % ROWS, PIXELS = 28 * 28, CLASSES = 10 };
-static const float MOMENTUM = 0.9f;
 
 /* ---- the arena ---------------------------------------------------------- */
 
@@ -39,6 +39,9 @@ enum {
 };
 
 /* ---- kernels ------------------------------------------------------------ */
+
+#ifndef TINY_CUDA
+static const float MOMENTUM = 0.9f;
 
 static void forward_row(const KernelCall *c, int64_t row, int64_t count)
 {
@@ -166,17 +169,32 @@ static void update_w(const KernelCall *c, int64_t begin, int64_t end)
     update(c, begin * PIXELS, end * PIXELS);
 }
 
+#define KERNEL(name, function, threads)                                        \
+    {                                                                          \
+#name, function, 0, 0                                                  \
+    }
+#else
+#define KERNEL(name, function, threads)                                        \
+    {                                                                          \
+#name, NULL, threads, 0                                                \
+    }
+static const PlanImage images[] = {
+    {"sm_90", "\177ELF, as far as an emulator looks", 40, 13000},
+    {"compute_80", ".version 9.0", 13, 13000},
+};
+#endif
+
 static const PlanKernel kernels[] = {
-    {"forward", forward, 0, 0},
-    {"forward_tail", forward_tail, 0, 0},
-    {"total_train", total_train, 0, 0},
-    {"total_tail", total_tail, 0, 0},
-    {"total_eval", total_eval, 0, 0},
-    {"mean", mean, 0, 0},
-    {"grad", grad, 0, 0},
-    {"grad_tail", grad_tail, 0, 0},
-    {"update_w", update_w, 0, 0},
-    {"update_b", update, 0, 0},
+    KERNEL(forward, forward, 64),
+    KERNEL(forward_tail, forward_tail, 64),
+    KERNEL(total_train, total_train, 32),
+    KERNEL(total_tail, total_tail, 32),
+    KERNEL(total_eval, total_eval, 32),
+    KERNEL(mean, mean, 128),
+    KERNEL(grad, grad, 128),
+    KERNEL(grad_tail, grad_tail, 128),
+    KERNEL(update_w, update_w, 256),
+    KERNEL(update_b, update, 1),
 };
 enum {
     K_FORWARD,
@@ -322,6 +340,11 @@ static const Plan tiny_plan = {
     .n_kernels = COUNT_OF(kernels),
     .graphs = graphs,
     .n_graphs = COUNT_OF(graphs),
+#ifdef TINY_CUDA
+    .device = PLAN_CUDA,
+    .images = images,
+    .n_images = COUNT_OF(images),
+#endif
 };
 
 int main(int argc, char **argv)
