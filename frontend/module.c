@@ -1,6 +1,7 @@
 /* module.c: from a file to graphs.
  *
- *     train       image, label, lr -> loss (mean over the batch), correct
+ *     train       image, label, lr -> loss (mean over the batch), correct;
+ *                 with mixup or cutmix also other_label, mix
  *     train_tail  the same for the last, smaller batch of an epoch
  *     eval        image, label, count -> loss (sum), correct, over the first
  *                 `count` images of the batch: the last batch is padded
@@ -116,16 +117,44 @@ static bool has_parameter(const Elab *el)
     return false;
 }
 
-static void add_loss(Elab *el, Value scores, Value label)
+/* The loss of each row, [N]. */
+static Value row_loss(Elab *el, Value scores, Value label)
 {
-    Span at = el->net->item->name.span;
     double smoothing =
         settings_number(&el->module->settings, "loss.label_smoothing");
     Attr smooth = attr_float("smoothing", el->training ? smoothing : 0);
+    return elab_node(el, el->net->item->name.span, &op_softmax_cross_entropy,
+                     (Value[]){scores, label}, 2, &smooth, 1);
+}
+
+/* Images of two: mix * loss(label) + (1 - mix) * loss(other_label). */
+static Value mixed_loss(Elab *el, Value own, Value scores)
+{
+    const Settings *s = &el->module->settings;
+    Type many = type_make(DT_I32, 1, &el->batch), one = type_scalar(DT_F32);
+    if (!own.node || !el->training ||
+        (settings_number(s, "data.mixup") <= 0 &&
+         settings_number(s, "data.cutmix") <= 0))
+        return own;
+    Value other = row_loss(el, scores, input(el, "other_label", &many));
+    Value mix = input(el, "mix", &one);
+    if (!other.node)
+        return other;
+    DType real = graph_type(el->graph, own)->dtype;
+    Attr dtype = attr_dtype("dtype", real);
+    if (real != DT_F32)
+        mix = node1(el, &op_cast, mix, &dtype, 1);
+    Attr wide[] = {attr_ints("shape", many.dim, 1), attr_ints("dims", NULL, 0)};
+    mix = node1(el, &op_broadcast, mix, wide, 2);
+    Value more = node2(el, &op_mul, mix, node2(el, &op_sub, own, other));
+    return node2(el, &op_add, other, more);
+}
+
+static void add_loss(Elab *el, Value scores, Value label)
+{
     Attr axis = attr_int("axis", 1);
     Attr dtype = attr_dtype("dtype", DT_I32);
-    Value each = elab_node(el, at, &op_softmax_cross_entropy,
-                           (Value[]){scores, label}, 2, &smooth, 1);
+    Value each = mixed_loss(el, row_loss(el, scores, label), scores);
     Value best = node1(el, &op_argmax, scores, &axis, 1);
     Value right = node2(el, &op_equal, best, label);
     Value correct = node1(el, &op_cast, right, &dtype, 1);

@@ -1,63 +1,56 @@
-/* augment.c: a table of steps moves a window over the image, then one pass
- * reads the pixels through it.  See augment.h.
+/* augment.c: the steps of data.augment on one image; see augment.h.
  *
- * A new geometric step is one entry: the words of randomness that are its
- * own (so that switching one step off leaves the others' choices alone), and
- * how it changes the View. */
+ * Crop with a black border, flip and cutout only move pixels or hide them.
+ * Where nothing else comes, they move a window over the image, and one pass
+ * reads the bytes through it and normalises them by a table of 256 floats a
+ * channel.  Other steps (augment_steps.c) work on an image of floats. */
 #include "augment.h"
 #include "rng.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum { WORDS = 16 /* of each sample in an epoch; see RNG_AUGMENT */ };
-
-/* ---- steps --------------------------------------------------------------- */
-
-typedef struct Step {
-    int word; /* the first of its words, 0 .. WORDS-1 */
-    void (*apply)(const Augment *a, const uint32_t *word, View *v);
-} Step;
+/* ---- crop and flip as a window ------------------------------------------- */
 
 /* A window of the image's own size in the image with a border. */
-static void crop(const Augment *a, const uint32_t *word, View *v)
+static void view_crop(const AugmentStep *x, const AugmentDraw *d, View *v)
 {
-    if (!a->crop)
-        return;
-    uint32_t places = 2 * (uint32_t)a->crop + 1;
-    int64_t dx = (int64_t)rng_below(word[1], places) - a->crop;
-    v->y0 += (int64_t)rng_below(word[0], places) - a->crop;
+    uint32_t places = 2 * (uint32_t)x->value[0] + 1;
+    int64_t border = (int64_t)x->value[0];
+    int64_t dx = (int64_t)rng_below(augment_word(d, 1), places) - border;
+    v->y0 += (int64_t)rng_below(augment_word(d, 0), places) - border;
     v->x0 += dx * v->step;
 }
 
-static void flip(const Augment *a, const uint32_t *word, View *v)
-{
-    if (!a->flip || !(word[0] >> 31))
-        return;
-    v->x0 += (a->w - 1) * v->step;
-    v->step = -v->step;
-}
-
-static const Step steps[] = {
-    {0, crop}, /* 0: down, 1: right */
-    {2, flip},
-};
-enum { STEPS = sizeof steps / sizeof *steps, WORDS_USED = 4 };
-
 View augment_view(const Augment *a, int64_t epoch, int64_t sample)
 {
+    const AugmentDraw d = {a->seed, epoch, sample};
     View v = {0, 0, 1};
-    if (!a->crop && !a->flip)
-        return v;
-    uint64_t block = (uint64_t)sample * (WORDS / 4);
-    const uint32_t key[2] = {(uint32_t)a->seed, (uint32_t)(a->seed >> 32)};
-    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32),
-                                 (uint32_t)epoch, RNG_AUGMENT};
-    uint32_t word[WORDS_USED];
-    rng_philox(key, counter, word); /* words 0..3 of rng_u32 */
-    for (int i = 0; i < STEPS; i++)
-        steps[i].apply(a, word + steps[i].word, &v);
+    for (int i = 0; i < a->list.n; i++) {
+        const AugmentStep *x = &a->list.step[i];
+        if (x->kind == AUGMENT_CROP)
+            view_crop(x, &d, &v);
+        if (x->kind == AUGMENT_FLIP && augment_mirrors(x, &d)) {
+            v.x0 += (a->w - 1) * v.step;
+            v.step = -v.step;
+        }
+    }
     return v;
+}
+
+/* May they be done by a window, then cutouts? */
+static bool only_moves(const AugmentList *list)
+{
+    bool cut = false;
+    for (int i = 0; i < list->n; i++) {
+        const AugmentStep *x = &list->step[i];
+        if (x->kind > AUGMENT_CUTOUT ||
+            (x->kind == AUGMENT_CROP && x->special) ||
+            (cut && x->kind != AUGMENT_CUTOUT))
+            return false;
+        cut = x->kind == AUGMENT_CUTOUT;
+    }
+    return true;
 }
 
 /* ---- pixels -------------------------------------------------------------- */
@@ -107,6 +100,55 @@ void augment_render(const Augment *a, View v, const uint8_t *pixels, float *to)
     }
 }
 
+/* The mean is 0 after normalisation. */
+static void render_cutout(const Augment *a, const int64_t box[4], float *to)
+{
+    for (int64_t y = box[0]; y < box[2]; y++)
+        for (int64_t c = 0; c < a->c; c++)
+            fill(to + y * a->stride_h + c * a->stride_c, a->stride_w, box[1],
+                 box[3], 0);
+}
+
+/* ---- images of floats ---------------------------------------------------- */
+
+int64_t augment_room(const Augment *a)
+{
+    return a->moves ? 0 : 2 * a->c * a->h * a->w;
+}
+
+static void render_canvas(const Augment *a, const Canvas *p, float *to)
+{
+    for (int64_t y = 0; y < a->h; y++)
+        for (int64_t c = 0; c < a->c; c++) {
+            const float *from = p->at + (c * a->h + y) * a->w;
+            float *row = to + y * a->stride_h + c * a->stride_c;
+            for (int64_t x = 0; x < a->w; x++)
+                row[x * a->stride_w] = (from[x] - a->mean[c]) / a->std[c];
+        }
+}
+
+void augment_image(const Augment *a, int64_t epoch, int64_t sample,
+                   const uint8_t *pixels, float *room, float *to)
+{
+    const AugmentDraw d = {a->seed, epoch, sample};
+    int64_t n = a->c * a->h * a->w, box[4];
+    if (a->moves) {
+        augment_render(a, augment_view(a, epoch, sample), pixels, to);
+        for (int i = 0; i < a->list.n; i++)
+            if (a->list.step[i].kind == AUGMENT_CUTOUT) {
+                augment_cutout(&a->list.step[i], &d, a->h, a->w, box);
+                render_cutout(a, box, to);
+            }
+        return;
+    }
+    Canvas p = {a->c, a->h, a->w, room, room + n, a->mean};
+    for (int64_t i = 0; i < n; i++)
+        room[i] = (float)pixels[i] / 255.0f;
+    for (int i = 0; i < a->list.n; i++)
+        augment_apply(&a->list.step[i], &d, &p);
+    render_canvas(a, &p, to);
+}
+
 void augment_zero(const Augment *a, float *to)
 {
     for (int64_t c = 0; c < a->c; c++)
@@ -143,9 +185,30 @@ static bool fill_values(Augment *a, const LoaderOptions *o, Status *s)
                                "data.mean must be finite, and data.std finite "
                                "and above 0",
                                (long long)c, mean, std);
+        a->mean[c] = mean;
+        a->std[c] = std;
         for (int byte = 0; byte < 256; byte++)
             a->value[c][byte] = ((float)byte / 255.0f - mean) / std;
     }
+    return true;
+}
+
+/* data.augment, or in its absence data.crop and data.flip. */
+static bool choose_steps(Augment *a, const LoaderOptions *o, Status *s)
+{
+    AugmentList *list = &a->list;
+    if (!o->augment)
+        return true;
+    if (o->steps)
+        return augment_parse(list, o->steps, s);
+    if (o->crop < 0 || o->crop > 4096)
+        return status_fail(s, "data.crop is %d; it must be 0 to 4096", o->crop);
+    if (o->crop)
+        list->step[list->n++] =
+            (AugmentStep){AUGMENT_CROP, {o->crop, 0, 0}, false};
+    if (o->flip)
+        list->step[list->n++] =
+            (AugmentStep){AUGMENT_FLIP, {0}, o->flip == LOADER_FLIP_ALTERNATE};
     return true;
 }
 
@@ -159,16 +222,15 @@ bool augment_prepare(Augment *a, const LoaderOptions *o, Status *s)
                    .stride_c = t->stride[1],
                    .stride_h = t->stride[2],
                    .stride_w = t->stride[3],
-                   .seed = o->seed,
-                   .crop = o->augment ? o->crop : 0,
-                   .flip = o->augment && o->flip};
+                   .seed = o->seed};
     if (a->c > LOADER_MAX_CHANNELS)
         return status_fail(s,
                            "images have %lld channels; a loader takes at most "
                            "%d",
                            (long long)a->c, LOADER_MAX_CHANNELS);
-    if (a->crop < 0 || a->crop > 4096)
-        return status_fail(s, "data.crop is %d; it must be 0 to 4096", a->crop);
+    if (!choose_steps(a, o, s))
+        return false;
+    a->moves = only_moves(&a->list);
     return check_count("mean", o->n_mean, a->c, s) &&
            check_count("std", o->n_std, a->c, s) && fill_values(a, o, s);
 }

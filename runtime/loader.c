@@ -15,6 +15,7 @@
 #include "loader_order.h"
 #include "loader_private.h"
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ typedef struct Run {
 typedef struct Worker {
     Loader *loader;
     uint8_t *scratch; /* for one image */
+    float *room;      /* for augment_image, then an image to be mixed in */
     pthread_t thread;
 } Worker;
 
@@ -59,6 +61,7 @@ struct Loader {
     PlanType image, label;
     bool keep_tail, shuffle;
     uint64_t seed;
+    MixOptions mix;
     uint32_t *order; /* [set.n] */
     pthread_mutex_t lock;
     pthread_cond_t work, done; /* for workers; for the caller */
@@ -96,28 +99,79 @@ static int64_t batch_rows(const Loader *l)
 typedef struct Piece {
     int slot;
     int64_t batch, begin, end; /* rows */
+    Mix mix;
 } Piece;
 
-static bool fill_row(const Loader *l, const Piece *p, int64_t row,
-                     uint8_t *scratch, Status *s)
+/* The image of a row of the batch, and its label. */
+static bool fill_image(const Worker *w, const Piece *p, int64_t row, float *to,
+                       int32_t *label, Status *s)
 {
-    float *image = l->run.slots.image[p->slot] + row * l->image.stride[0];
-    int32_t *label = l->run.slots.label[p->slot] + row * l->label.stride[0];
-    if (row >= batch_count(l, p->batch)) {
-        augment_zero(&l->augment, image);
-        *label = 0;
-        return true;
-    }
+    const Loader *l = w->loader;
     const DataSet *d = &l->set;
     int64_t sample = l->order[p->batch * l->image.dim[0] + row];
     const uint8_t *pixels = d->pixels ? d->pixels + sample * d->c * d->h * d->w
-                                      : d->fetch(d, sample, scratch, s);
+                                      : d->fetch(d, sample, w->scratch, s);
     if (!pixels)
         return false;
-    View view = augment_view(&l->augment, l->run.epoch, sample);
-    augment_render(&l->augment, view, pixels, image);
+    augment_image(&l->augment, l->run.epoch, sample, pixels, w->room, to);
     *label = d->labels[sample];
     return true;
+}
+
+/* The other image is made a second time, for this row alone: so rows need not
+ * wait for each other. */
+static bool mix_in(const Worker *w, const Piece *p, int64_t row, float *image,
+                   int32_t *other, Status *s)
+{
+    const Loader *l = w->loader;
+    const PlanType *t = &l->image;
+    float *second = w->room + augment_room(&l->augment);
+    float weight = (float)p->mix.weight;
+    if (!fill_image(w, p, (row + p->mix.shift) % batch_count(l, p->batch),
+                    second, other, s))
+        return false;
+    const int64_t whole[4] = {0, 0, t->dim[2], t->dim[3]};
+    const int64_t *box = p->mix.kind == MIX_CUT ? p->mix.box : whole;
+    float kept = p->mix.kind == MIX_CUT ? 0 : weight;
+    for (int64_t y = box[0]; y < box[2]; y++)
+        for (int64_t c = 0; c < t->dim[1]; c++)
+            for (int64_t x = box[1]; x < box[3]; x++) {
+                int64_t at =
+                    c * t->stride[1] + y * t->stride[2] + x * t->stride[3];
+                image[at] = kept * image[at] + (1 - kept) * second[at];
+            }
+    return true;
+}
+
+static bool fill_row(const Worker *w, const Piece *p, int64_t row, Status *s)
+{
+    const Loader *l = w->loader;
+    const LoaderSlots *slots = &l->run.slots;
+    float *image = slots->image[p->slot] + row * l->image.stride[0];
+    int32_t *label = slots->label[p->slot] + row * l->label.stride[0];
+    int32_t *others = slots->other[p->slot];
+    int32_t *other = others ? others + row * l->label.stride[0] : NULL;
+    if (row >= batch_count(l, p->batch)) {
+        augment_zero(&l->augment, image);
+        *label = 0;
+        if (other)
+            *other = 0;
+        return true;
+    }
+    if (!fill_image(w, p, row, image, label, s))
+        return false;
+    if (!other)
+        return true;
+    *other = *label;
+    return p->mix.kind == MIX_NONE || mix_in(w, p, row, image, other, s);
+}
+
+static Mix batch_mix(const Loader *l, int64_t batch)
+{
+    if (!l->run.slots.other[0])
+        return (Mix){.kind = MIX_NONE, .weight = 1};
+    return mix_draw(&l->mix, l->seed, l->run.epoch, batch,
+                    batch_count(l, batch), l->image.dim[2], l->image.dim[3]);
 }
 
 /* The lock is held. */
@@ -134,7 +188,7 @@ static bool take_piece(Loader *l, Piece *p)
             return false;
         *slot = (Slot){.state = SLOT_FILLING, .left = rows};
     }
-    *p = (Piece){at, r->fill, r->row, r->row + PIECE};
+    *p = (Piece){at, r->fill, r->row, r->row + PIECE, batch_mix(l, r->fill)};
     if (p->end >= rows)
         p->end = rows;
     r->row = p->end;
@@ -178,7 +232,7 @@ static void *work(void *context)
         pthread_mutex_unlock(&l->lock);
         Status status = {0};
         int64_t row = p.begin;
-        while (row < p.end && fill_row(l, &p, row, w->scratch, &status))
+        while (row < p.end && fill_row(w, &p, row, &status))
             row++;
         pthread_mutex_lock(&l->lock);
         finish_piece(l, &p, row, &status);
@@ -253,8 +307,9 @@ bool loader_next(Loader *l, LoaderBatch *batch, Status *s)
         good = !slot->status.failed;
         if (good) {
             slot->state = SLOT_TAKEN;
-            *batch = (LoaderBatch){at, batch_count(l, r->next), r->epoch,
-                                   r->next, seconds() - begin};
+            *batch = (LoaderBatch){
+                at,      batch_count(l, r->next), r->epoch,
+                r->next, seconds() - begin,       batch_mix(l, r->next).weight};
             r->next++;
         } else {
             status_fail(s, "%s", slot->status.text);
@@ -289,6 +344,8 @@ void loader_stop(Loader *l)
 static bool start_workers(Loader *l, int n, Status *s)
 {
     size_t bytes = (size_t)(l->set.c * l->set.h * l->set.w);
+    size_t room = (size_t)(augment_room(&l->augment) + l->image.stride[0] + 1) *
+                  sizeof(float);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -296,14 +353,17 @@ static bool start_workers(Loader *l, int n, Status *s)
         Worker *w = &l->worker[i];
         w->loader = l;
         w->scratch = l->set.pixels ? NULL : malloc(bytes);
-        int code = pthread_create(&w->thread, NULL, work, w);
-        if (code || (!w->scratch && !l->set.pixels))
-            status_fail(s, "cannot start loader thread %d of %d: %s", i + 1, n,
-                        strerror(code));
+        w->room = calloc(1, room);
+        int code = !w->room || (!w->scratch && !l->set.pixels)
+                       ? ENOMEM
+                       : pthread_create(&w->thread, NULL, work, w);
+        l->n_workers += code == 0;
         if (!code)
-            l->n_workers++;
-        else
-            free(w->scratch);
+            continue;
+        status_fail(s, "cannot start loader thread %d of %d: %s", i + 1, n,
+                    strerror(code));
+        free(w->scratch);
+        free(w->room);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return !s->failed;
@@ -347,6 +407,7 @@ Loader *loader_open_set(const LoaderOptions *o, DataSet *set, Status *s)
     l->keep_tail = o->keep_tail;
     l->shuffle = o->shuffle;
     l->seed = o->seed;
+    l->mix = o->augment ? o->mix : (MixOptions){0};
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
@@ -382,6 +443,7 @@ void loader_close(Loader *l)
     for (int i = 0; i < l->n_workers; i++) {
         pthread_join(l->worker[i].thread, NULL);
         free(l->worker[i].scratch);
+        free(l->worker[i].room);
     }
     pthread_cond_destroy(&l->done);
     pthread_cond_destroy(&l->work);

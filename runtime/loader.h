@@ -21,10 +21,17 @@
 #ifndef TGC_LOADER_H
 #define TGC_LOADER_H
 
+#include "mix.h"
 #include "plan.h"
 #include "status.h"
 
 enum { LOADER_MAX_SLOTS = 8, LOADER_MAX_CHANNELS = 16 };
+
+typedef enum LoaderFlip {
+    LOADER_FLIP_NONE,
+    LOADER_FLIP_RANDOM,   /* each image with probability 1/2 */
+    LOADER_FLIP_ALTERNATE /* every other epoch */
+} LoaderFlip;
 
 typedef struct LoaderOptions {
     const char *dir;
@@ -32,10 +39,13 @@ typedef struct LoaderOptions {
     bool train;         /* which split */
     bool keep_tail;     /* a last partial batch is a batch, else dropped */
     bool shuffle;       /* by (seed, epoch) */
-    bool augment;       /* crop and flip; else they are ignored */
-    bool flip;          /* left-right, each image with probability 1/2 */
+    bool augment;       /* change training images at random; else the four
+                           options that follow are ignored */
+    const char *steps;  /* setting data.augment; NULL: crop and flip */
+    int flip;           /* a LoaderFlip */
     int crop;           /* random crop from the image padded by so many
                            black pixels, 0 before normalisation; 0: none */
+    MixOptions mix;     /* two images become one */
     const double *mean; /* of each channel, of pixels scaled to 0..1 */
     const double *std;
     int n_mean, n_std; /* 0: no normalisation; 1: for all channels */
@@ -53,6 +63,8 @@ typedef struct LoaderSlots {
                      least the valid rows of the batches that are loaded */
     float *image[LOADER_MAX_SLOTS];
     int32_t *label[LOADER_MAX_SLOTS];
+    int32_t *other[LOADER_MAX_SLOTS]; /* label of the image mixed in; NULL:
+                                         nothing is mixed */
 } LoaderSlots;
 
 typedef struct LoaderBatch {
@@ -60,6 +72,7 @@ typedef struct LoaderBatch {
     int64_t count; /* valid rows; fewer than the batch size only in a tail */
     int64_t epoch, batch;
     double wait; /* seconds that loader_next waited */
+    double mix;  /* weight of `label`, the rest is that of `other` */
 } LoaderBatch;
 
 typedef struct Loader Loader;

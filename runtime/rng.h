@@ -23,9 +23,11 @@
 /* What a number is for.  Streams below 2^31 belong to the runtime and to ops;
  * those with the top bit set to the start values of states (init.c). */
 enum {
-    RNG_SHUFFLE = 1,  /* step: epoch; element: place in the data set */
-    RNG_AUGMENT = 2,  /* step: epoch; element: 16 * sample + which */
-    RNG_SYNTHETIC = 3 /* step: 0; element: place in the batch */
+    RNG_SHUFFLE = 1,   /* step: epoch; element: place in the data set */
+    RNG_AUGMENT = 2,   /* step: epoch; element: 16 * sample + which */
+    RNG_SYNTHETIC = 3, /* step: 0; element: place in the batch */
+    RNG_RESIZED = 4,   /* step: epoch; element: 64 * sample + which */
+    RNG_MIX = 5        /* step: epoch; element: 1024 * batch + which */
 };
 
 /* Four words from one counter. */

@@ -76,8 +76,8 @@ bool session_graph(const Session *x, const char *name, int *graph, Status *s)
             "and label i32[N]",
             name, x->plan->model);
     /* Everything that it asks for must be something that is given. */
-    static const char *const known[] = {"image", "label", "count",
-                                        "lr",    "step",  "seed"};
+    static const char *const known[] = {"image", "label", "count",       "lr",
+                                        "step",  "seed",  "other_label", "mix"};
     const PlanGraph *g = &x->plan->graphs[*graph];
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         bool found = false;
@@ -96,14 +96,36 @@ LoaderSlots session_slots(const Session *x, int graph)
 {
     const PlanPort *image = executor_port(x->executor, graph, "image");
     const PlanPort *label = executor_port(x->executor, graph, "label");
+    const PlanPort *other = executor_port(x->executor, graph, "other_label");
     uint32_t n = image->slots < label->slots ? image->slots : label->slots;
     LoaderSlots slots = {.rows = image->type.dim[0]};
     slots.n = (int)(n > LOADER_MAX_SLOTS ? LOADER_MAX_SLOTS : n);
     for (int i = 0; i < slots.n; i++) {
         slots.image[i] = executor_input(x->executor, graph, image, (uint32_t)i);
         slots.label[i] = executor_input(x->executor, graph, label, (uint32_t)i);
+        if (other)
+            slots.other[i] =
+                executor_input(x->executor, graph, other, (uint32_t)i);
     }
     return slots;
+}
+
+static int session_flip(const Config *c)
+{
+    return config_is(c, "data.flip", "horizontal")  ? LOADER_FLIP_RANDOM
+           : config_is(c, "data.flip", "alternate") ? LOADER_FLIP_ALTERNATE
+                                                    : LOADER_FLIP_NONE;
+}
+
+/* All batches are mixed; half of them in either way where both are given. */
+static MixOptions session_mix(const Config *c)
+{
+    MixOptions o = {.mixup = config_number(c, "data.mixup", 0),
+                    .cutmix = config_number(c, "data.cutmix", 0)};
+    double share = o.mixup > 0 && o.cutmix > 0 ? 0.5 : 1;
+    o.mixup_share = config_number(c, "data.mixup_share", share);
+    o.cutmix_share = config_number(c, "data.cutmix_share", share);
+    return o;
 }
 
 Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
@@ -119,8 +141,10 @@ Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
         .keep_tail = !train || config_is(c, "tail", "keep"),
         .shuffle = train && !x->options->no_shuffle,
         .augment = train && !x->options->no_augment,
-        .flip = config_is(c, "data.flip", "horizontal"),
+        .steps = config_text(c, "data.augment"),
+        .flip = session_flip(c),
         .crop = (int)config_int(c, "data.crop", 0),
+        .mix = session_mix(c),
         .mean = mean,
         .std = std,
         .n_mean = config_list(c, "data.mean", mean, LOADER_MAX_CHANNELS),

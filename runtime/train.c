@@ -92,6 +92,7 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
     row->lr = schedule_lr(&t->schedule, p->epoch,
                           (double)p->batch / (double)t->batches);
     executor_set(e, feed->graph, "lr", row->lr);
+    executor_set(e, feed->graph, "mix", batch->mix);
     executor_set(e, feed->graph, "step", (double)p->step);
     executor_set(e, feed->graph, "seed", (double)p->seed);
     if (!executor_run(e, feed->graph, (uint32_t)batch->slot, &result, s))

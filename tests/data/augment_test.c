@@ -231,8 +231,9 @@ static double chi_square(const int64_t *count, int cells)
 static void place_of(const Augment *a, View v, int64_t *down, int64_t *right)
 {
     bool mirror = v.step < 0;
-    *down = v.y0 + a->crop;
-    *right = (mirror ? v.x0 - (a->w - 1) : v.x0) + a->crop;
+    int64_t border = (int64_t)a->list.step[0].value[0];
+    *down = v.y0 + border;
+    *right = (mirror ? v.x0 - (a->w - 1) : v.x0) + border;
 }
 
 static void test_spread_of_crop_and_flip(void **state)

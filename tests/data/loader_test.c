@@ -198,7 +198,8 @@ static Taken augmented_epoch(int threads, int slots, int64_t resume)
     enum { N = 333, BATCH = 40, END = 9 };
     static const double mean[] = {0.4}, deviation[] = {0.25};
     LoaderOptions o = options(BATCH, threads);
-    o.augment = o.flip = true;
+    o.augment = true;
+    o.flip = LOADER_FLIP_RANDOM;
     o.crop = 2;
     o.mean = mean;
     o.std = deviation;
@@ -282,7 +283,7 @@ static void test_strides(void **state)
     Loader *l = opened(&o, 6);
     float image[ROW * BATCH];
     int32_t label[BATCH];
-    LoaderSlots slots = {1, BATCH, {image}, {label}};
+    LoaderSlots slots = {1, BATCH, {image}, {label}, {NULL}};
     Status s = {0};
     LoaderBatch b;
     for (int i = 0; i < ROW * BATCH; i++)
