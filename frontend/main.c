@@ -2,6 +2,7 @@
  *
  *     load ──> module ──> optimize ──> codegen
  */
+#include "augment.h"
 #include "codegen.h"
 #include "commands.h"
 #include "frontend.h"
@@ -169,6 +170,28 @@ static bool set_over(Module *m, const char *key, const char *text)
            fail(error) == 0;
 }
 
+/* The runtime knows what data.augment may say; a mistake is told here, with
+ * its line. */
+static bool check_augment(const Module *m)
+{
+    AugmentList list;
+    Status s = {0};
+    for (size_t i = 0; i < m->settings.n; i++) {
+        const Setting *x = &m->settings.item[i];
+        if (strcmp(x->key, "data.augment") ||
+            augment_parse(&list, x->value.text, &s))
+            continue;
+        const LocInfo *at = x->loc ? &m->loc[x->loc] : NULL;
+        if (at)
+            fprintf(stderr, "%s:%d:%d: error: %s\n", at->file, at->line,
+                    at->column, s.text);
+        else
+            fail(s.text);
+        return false;
+    }
+    return true;
+}
+
 Module *load_module(const CommandLine *c)
 {
     Module *m;
@@ -179,7 +202,7 @@ Module *load_module(const CommandLine *c)
         m = frontend_compile(c->input, &o);
     }
     if (m && (!set_over(m, "memory", c->memory) ||
-              !set_over(m, "epochs", c->epochs))) {
+              !set_over(m, "epochs", c->epochs) || !check_augment(m))) {
         module_free(m);
         return NULL;
     }
