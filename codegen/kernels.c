@@ -1,11 +1,11 @@
 /* kernels.c: collects the kernels of a module; equal ones are one. */
 #include "kernels.h"
+#include "anchor.h"
 #include "codegen.h"
 #include "libcall.h"
 #include "print_c.h"
 #include "print_cuda.h"
 #include <assert.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,7 +162,9 @@ static bool lib_same(const void *key, uint32_t id)
     return !memcmp(&l->k->lib[id - 1], l->desc, sizeof *l->desc);
 }
 
-static bool add_lib(Kernels *k, const LibDesc *d, uint32_t *number, Error *e)
+/* Its number, and the scratch memory that it wants. */
+static bool add_lib(Kernels *k, const LibDesc *d, uint32_t *number,
+                    int64_t *scratch, Error *e)
 {
     uint64_t hash = hash_bytes(0, d, sizeof *d);
     uint32_t id = hash_find(&k->by_lib, hash, lib_same, &(LibKey){k, d});
@@ -170,65 +172,45 @@ static bool add_lib(Kernels *k, const LibDesc *d, uint32_t *number, Error *e)
         LibInfo info;
         if (!lib_query(d, &info, e->text, sizeof e->text))
             return false;
-        if (k->scratch_bytes < info.scratch_bytes)
-            k->scratch_bytes = info.scratch_bytes;
         ARENA_PUSH(k->arena, k->lib, k->n_libs, k->cap_libs, *d);
+        ARENA_PUSH(k->arena, k->lib_scratch, k->n_scratch, k->cap_scratch,
+                   info.scratch_bytes);
         id = (uint32_t)k->n_libs;
         hash_add(&k->by_lib, k->arena, hash, id);
     }
     *number = id - 1;
+    *scratch = k->lib_scratch[id - 1];
     return true;
 }
 
-/* A step reads each value once, in the order of ids; a node may name one value
- * twice, in any order. */
-static uint32_t operand_buffer(const Step *s, Value v)
-{
-    uint32_t i = 0;
-    while (!value_equal(s->in[i], v))
-        i++;
-    return s->n_out + i;
-}
-
-static const char *part_address(Arena *a, uint32_t buffer, int64_t bytes)
-{
-    if (!bytes)
-        return arena_printf(a, "call->buf[%u]", buffer);
-    return arena_printf(a, "call->buf[%u] + part * %" PRId64, buffer, bytes);
-}
-
-/* The loop over parts is ours, so that what is fused before and after a call
- * can run on the same part. */
+/* The loop over pieces is ours, so that what is fused before and after a call
+ * runs on the same piece. */
 static bool add_library(Kernels *k, const Graph *g, const Step *s,
-                        StepCode *code, Error *e)
+                        uint32_t anchor, StepCode *code, Error *e)
 {
-    const Node *n = &g->node[s->first];
+    const Node *n = &g->node[anchor];
     if (!libcall_lies_well(g, n))
         return error_set(e,
                          "an operand of %s is in a layout that the library "
                          "does not read",
                          n->op->name);
     LibDesc desc;
+    int64_t scratch;
     libcall_desc(g, n, &desc);
-    LibParts p = libcall_parts(g, n);
+    if (!add_lib(k, &desc, &code->lib, &scratch, e))
+        return false;
     Arena *a = arena_new();
-    const char *b = "0";
-    if (n->n_in > 1)
-        b = part_address(a, operand_buffer(s, n->in[1]), p.b_bytes);
-    const char *text = arena_printf(
-        a,
-        "void @(const KernelCall *call, int64_t begin, int64_t end)\n"
-        "{\n"
-        "    for (int64_t part = begin; part < end; part++)\n"
-        "        tgc_lib_run(call, 0, %s, %s,\n"
-        "                    %s);\n"
-        "}\n\n",
-        part_address(a, operand_buffer(s, n->in[0]), p.a_bytes), b,
-        part_address(a, 0, p.result_bytes));
-    code->kernel = kernels_add_text(k, g, s, text);
-    code->parts = p.parts;
+    const char *text = anchor_text(g, s, scratch, a, e);
+    if (text) {
+        if (s->first != s->last)
+            scratch = anchor_scratch(g, s, scratch);
+        if (k->scratch_bytes < scratch)
+            k->scratch_bytes = scratch;
+        code->kernel = kernels_add_text(k, g, s, text);
+        code->parts = libcall_parts(g, n).parts;
+    }
     arena_free(a);
-    return add_lib(k, &desc, &code->lib, e);
+    return text != NULL;
 }
 
 bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
@@ -236,8 +218,9 @@ bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
 {
     if (target_is_cuda(k->target))
         return kernels_add_cuda(k, g, s, code, e);
-    if (node_has(&g->node[s->first], T_LIBRARY))
-        return add_library(k, g, s, code, e);
+    uint32_t anchor = step_anchor(g, s);
+    if (anchor && node_has(&g->node[anchor], T_LIBRARY))
+        return add_library(k, g, s, anchor, code, e);
     return add_generic(k, g, s, code, e);
 }
 

@@ -34,7 +34,9 @@ typedef struct Kernels {
     size_t n_kernels, cap_kernels;
     LibDesc *lib;
     size_t n_libs, cap_libs;
-    int64_t scratch_bytes; /* most that a library call wants */
+    int64_t *lib_scratch; /* bytes that each of them wants */
+    size_t n_scratch, cap_scratch;
+    int64_t scratch_bytes; /* most that a step wants */
     HashTable by_text, by_lib;
 } Kernels;
 

@@ -38,6 +38,8 @@ typedef struct Printer {
     uint32_t wide; /* variable of which a thread takes `vector` neighbours at
                       once; 0: none */
     int vector;
+    /* Where buffers lie, as C; NULL: in call->buf[] */
+    const char *const *where;
 } Printer;
 
 /* What is done in one turn over a row: the reductions of a level and the

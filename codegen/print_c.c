@@ -216,7 +216,9 @@ static void print_buffers(Printer *p, bool arguments)
             continue;
         fprintf(p->out, "%s%s%s *", arguments ? "(" : "",
                 b->written ? "" : "const ", storage_in_c(b->dtype));
-        if (arguments)
+        if (arguments && p->where)
+            fprintf(p->out, ")(%s), ", p->where[i]);
+        else if (arguments)
             fprintf(p->out, ")call->buf[%u], ", i);
         else
             fprintf(p->out, "%s%c%u, ", b->shared ? "" : "restrict ",
@@ -240,18 +242,16 @@ static void print_nest_function(Printer *p, const char *name, uint32_t i)
     fprintf(p->out, "}\n\n");
 }
 
-static void print_call(Printer *p, const char *name, uint32_t i, int64_t before)
+static void print_call(Printer *p, const char *name, uint32_t i,
+                       const char *part)
 {
     p->nest = &p->kernel->nest[i];
     fprintf(p->out, "%*s%s_part%u(", 4 * p->indent, "", name, i);
     print_buffers(p, true);
-    if (before)
-        fprintf(p->out, "part - %" PRId64 ");\n", before);
-    else
-        fprintf(p->out, "part);\n");
+    fprintf(p->out, "%s);\n", part);
 }
 
-void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
+void print_c_nests(const KernelIr *k, const char *name, FILE *out)
 {
     Printer p = {.out = out,
                  .kernel = k,
@@ -260,7 +260,31 @@ void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
                  .function = "__builtin_"};
     for (uint32_t i = 0; i < k->n_nests; i++)
         print_nest_function(&p, name, i);
-    p.indent = 0;
+    arena_free(p.arena);
+}
+
+void print_c_calls(const KernelIr *k, const char *name,
+                   const char *const *where, int indent, FILE *out)
+{
+    Printer p = {.out = out,
+                 .kernel = k,
+                 .arena = arena_new(),
+                 .where = where,
+                 .indent = indent};
+    for (uint32_t i = 0; i < k->n_nests; i++) {
+        print_line(&p, "for (int64_t q = 0; q < %" PRId64 "; q++)",
+                   k->nest[i].run.parts);
+        p.indent++;
+        print_call(&p, name, i, "q");
+        p.indent--;
+    }
+    arena_free(p.arena);
+}
+
+void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
+{
+    print_c_nests(k, name, out);
+    Printer p = {.out = out, .kernel = k, .arena = arena_new()};
     print_line(&p,
                "void %s(const KernelCall *call, int64_t begin, int64_t end)\n{",
                name);
@@ -272,7 +296,9 @@ void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
         if (k->n_nests > 1)
             print_open(&p, "if (part >= %" PRId64 " && part < %" PRId64 ") {",
                        before, before + parts);
-        print_call(&p, name, i, before);
+        print_call(&p, name, i,
+                   before ? arena_printf(p.arena, "part - %" PRId64, before)
+                          : "part");
         if (k->n_nests > 1)
             print_close(&p);
         before += parts;

@@ -7,6 +7,7 @@
 #include "codegen.h"
 #include "estimate.h"
 #include "libcall.h"
+#include "pieces.h"
 #include "scratch.h"
 #include "targets.h"
 #include <string.h>
@@ -375,11 +376,33 @@ static double cpu_seconds(const Target *t, const Graph *g, const Step *s)
     return step_roofline(&c, &cpu_rates);
 }
 
+/* A call runs on a piece of the batch, so what is elementwise around it does.
+ * Operands that every call reads whole (weights) are made before. */
+static Anchor cpu_anchor(const Target *t, const Graph *g, const Node *n)
+{
+    (void)t;
+    if (!node_has(n, T_LIBRARY) || node_is(n, &op_lib_pack) ||
+        node_is(n, &op_lib_unpack))
+        return (Anchor){0};
+    LibParts p = libcall_parts(g, n);
+    if (!piece_fits(&n->type[0], p.parts))
+        return (Anchor){0};
+    Anchor a = {.pieces = p.parts, .after = 1};
+    const int64_t bytes[] = {p.a_bytes, p.b_bytes};
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const Type *x = graph_type(g, n->in[i]);
+        if (piece_fits(x, p.parts) && bytes[i] * p.parts == type_bytes(x))
+            a.before |= 1u << i;
+    }
+    return a;
+}
+
 const Target target_cpu = {
     .name = "cpu",
     .layout = cpu_layout,
     .lower = cpu_lower,
     .splits = cpu_splits,
+    .anchor = cpu_anchor,
     .scratch = cpu_scratch,
     .seconds = cpu_seconds,
 };

@@ -39,7 +39,7 @@ bool cluster_holds(const Clusters *c, uint32_t id)
     return !c->free[id] && !node_has(n, T_SOURCE) && !node_has(n, T_ROOT);
 }
 
-static bool computes(const Clusters *c, uint32_t id)
+bool cluster_computes(const Clusters *c, uint32_t id)
 {
     return cluster_holds(c, id) && node_is_generic(&c->g->node[id]) &&
            !node_has(&c->g->node[id], T_VIEW);
@@ -74,7 +74,7 @@ static void find_updates(Clusters *c)
         for (uint32_t i = 0; needs && i < n->n_in; i++)
             needed[n->in[i].node] = true;
         c->updates[id] =
-            !needed[id] && computes(c, id) && !node_has(n, T_REDUCE);
+            !needed[id] && cluster_computes(c, id) && !node_has(n, T_REDUCE);
     }
 }
 
@@ -85,7 +85,7 @@ static void find_users(Clusters *c)
     for (uint32_t id = g->n_nodes - 1; id > 0; id--) {
         const Node *n = &g->node[id];
         uint32_t users = c->free[id] ? c->users[id] : 1;
-        if (node_has(n, T_ROOT) || !(c->free[id] || computes(c, id)))
+        if (node_has(n, T_ROOT) || !(c->free[id] || cluster_computes(c, id)))
             users = MANY_USERS;
         for (uint32_t i = 0; i < n->n_in; i++) {
             uint32_t *sum = &c->users[n->in[i].node];
@@ -265,7 +265,7 @@ static bool spoils_update(const Clusters *c, const Cluster *a, const Cluster *b)
 
 /* ---- merging ------------------------------------------------------------ */
 
-static Cluster *cluster_of(Clusters *c, uint32_t id)
+Cluster *cluster_of(Clusters *c, uint32_t id)
 {
     return &c->cluster[dag_find(&c->dag, id)];
 }
@@ -278,7 +278,7 @@ static bool reads_amiss(Clusters *c, const Cluster *k, uint32_t of,
     for (uint32_t id = k->first; id; id = c->next[id])
         for (uint32_t i = 0; i < c->g->node[id].n_in; i++) {
             Operand o = cluster_operand(c, c->g->node[id].in[i]);
-            if (!computes(c, o.base.node) ||
+            if (!cluster_computes(c, o.base.node) ||
                 dag_find(&c->dag, o.base.node) != dag_find(&c->dag, of))
                 continue;
             if (o.reach == REACH_ELSEWHERE ||
@@ -289,17 +289,19 @@ static bool reads_amiss(Clusters *c, const Cluster *k, uint32_t of,
     return false;
 }
 
-static bool merge(Clusters *c, uint32_t a, uint32_t b)
+bool cluster_merge(Clusters *c, uint32_t a, uint32_t b)
 {
     Cluster x = *cluster_of(c, a), y = *cluster_of(c, b);
     uint32_t reduction = x.reduction ? x.reduction : y.reduction;
     if (x.first == y.first || x.count + y.count > MOST_NODES ||
-        spoils_update(c, &x, &y) || reads_amiss(c, &x, b, reduction) ||
-        reads_amiss(c, &y, a, reduction) || !dag_merge(&c->dag, a, b))
+        (x.anchor && y.anchor) || spoils_update(c, &x, &y) ||
+        reads_amiss(c, &x, b, reduction) || reads_amiss(c, &y, a, reduction) ||
+        !dag_merge(&c->dag, a, b))
         return false;
     c->next[x.last] = y.first;
     *cluster_of(c, a) = (Cluster){
         .reduction = reduction,
+        .anchor = x.anchor ? x.anchor : y.anchor,
         .first = x.first,
         .last = y.last,
         .count = x.count + y.count,
@@ -312,7 +314,7 @@ static bool merge(Clusters *c, uint32_t a, uint32_t b)
 static void try_pair(Clusters *c, uint32_t user, Operand operand)
 {
     uint32_t value = operand.base.node;
-    if (!computes(c, value) ||
+    if (!cluster_computes(c, value) ||
         dag_find(&c->dag, value) == dag_find(&c->dag, user))
         return;
     Pair p = {.value = value, .user = user, .operand = operand};
@@ -324,7 +326,7 @@ static void try_pair(Clusters *c, uint32_t user, Operand operand)
         return;
     Cluster from = *p.from, to = *p.to; /* their lists, before the merge */
     uint32_t last_from = from.last, last_to = to.last;
-    if (!merge(c, value, user))
+    if (!cluster_merge(c, value, user))
         return;
     if (operand.reach == REACH_ORDER)
         cluster_of(c, value)->reshaped = true;
@@ -371,7 +373,7 @@ static void merge_pairs(Clusters *c, Turn turn)
 {
     for (uint32_t id = c->g->n_nodes - 1; id > 0; id--) {
         const Node *n = &c->g->node[id];
-        if (!computes(c, id))
+        if (!cluster_computes(c, id))
             continue;
         for (uint32_t i = 0; i < n->n_in; i++) {
             Operand o = cluster_operand(c, n->in[i]);
@@ -428,7 +430,7 @@ static void merge_siblings(Clusters *c)
     ARENA_PUSH(c->arena, r.read, r.n, r.cap, (Read){0});
     for (uint32_t id = 1; id < c->g->n_nodes; id++) {
         const Node *n = &c->g->node[id];
-        if (!computes(c, id) || !cluster_of(c, id)->reduction)
+        if (!cluster_computes(c, id) || !cluster_of(c, id)->reduction)
             continue;
         for (uint32_t i = 0; i < n->n_in; i++) {
             Operand o = cluster_operand(c, n->in[i]);
@@ -439,7 +441,7 @@ static void merge_siblings(Clusters *c)
             r.key = &key;
             uint32_t known = hash_find(&r.table, h, same_read, &r);
             if (known) {
-                merge(c, r.read[known].node, id);
+                cluster_merge(c, r.read[known].node, id);
                 continue;
             }
             ARENA_PUSH(c->arena, r.read, r.n, r.cap, key);

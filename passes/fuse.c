@@ -113,9 +113,13 @@ static void add_cluster(Fuse *f, uint32_t id)
     f->group = n > 1 ? ++f->n_groups : 0;
     for (uint32_t i = 0; i < n; i++) {
         const Node *m = &f->r.from->node[member[i]];
-        for (uint32_t o = 0; node_is_generic(m) && o < m->n_in; o++)
-            if (!comes_from_inside(f, m->in[o]))
+        for (uint32_t o = 0; o < m->n_in; o++)
+            if (comes_from_inside(f, m->in[o]))
+                continue;
+            else if (node_is_generic(m))
                 outside(f, m->in[o]);
+            else
+                for_fixed(f, m->in[o]);
     }
     for (uint32_t i = 0; i < n; i++)
         add_member(f, member[i]);
@@ -148,10 +152,12 @@ static void add_clusters(Fuse *f)
 
 static Graph *fuse_graph(Graph *g, PassContext *c)
 {
-    (void)c;
     Fuse f = {.arena = arena_new()};
+    Graph *given = g;
+    g = repeat_cheap(g, c->target);
     rewrite_begin(&f.r, g);
     clusters_find(&f.clusters, g, f.arena);
+    anchors_find(&f.clusters, c->target);
     f.fixed = arena_array(f.arena, g->n_nodes, sizeof *f.fixed);
     f.inside = arena_array(f.arena, g->n_nodes, sizeof *f.inside);
     for (uint32_t id = 1; id < g->n_nodes; id++)
@@ -164,7 +170,10 @@ static Graph *fuse_graph(Graph *g, PassContext *c)
             add_copy(&f, id, &in, 0);
         }
     arena_free(f.arena);
-    return rewrite_end(&f.r);
+    Graph *now = rewrite_end(&f.r);
+    if (g != given)
+        graph_free(g);
+    return now;
 }
 
 static bool run(Module *m, PassContext *c)

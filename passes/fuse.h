@@ -1,13 +1,15 @@
 /* fuse.h: what the files of the pass `fuse` share.
  *
+ *     repeat.c     what is computed again wherever it is read
  *     clusters.c   which nodes become one kernel
+ *     anchors.c    which kernels join a convolution or the like
  *     fuse.c       the graph with these nodes next to each other
  */
 #ifndef TGC_FUSE_H
 #define TGC_FUSE_H
 
 #include "dag.h"
-#include "op.h"
+#include "target.h"
 
 /* Where an operand's elements come from, seen through views. */
 typedef enum Reach {
@@ -28,6 +30,7 @@ typedef struct Operand {
  * reduced shape is computed once a row. */
 typedef struct Cluster {
     uint32_t reduction;          /* one of its reductions; 0: none */
+    uint32_t anchor;             /* the node it is fused around; 0: none */
     uint32_t first, last, count; /* its nodes: Clusters.next */
     bool reshaped; /* goes by several shapes of as many elements */
     bool updates;  /* computes what nothing but an update needs */
@@ -47,6 +50,22 @@ typedef struct Clusters {
 
 /* Which nodes run together.  Everything lives in the arena. */
 void clusters_find(Clusters *c, const Graph *g, Arena *a);
+
+/* The cluster that a node is in. */
+Cluster *cluster_of(Clusters *c, uint32_t id);
+/* Of nodes a and b; false, and nothing is changed, where one kernel could not
+ * compute both. */
+bool cluster_merge(Clusters *c, uint32_t a, uint32_t b);
+/* Is it computed by the generic kernel, and no view? */
+bool cluster_computes(const Clusters *c, uint32_t id);
+
+/* Merges clusters with the nodes that the target runs whole, where it says that
+ * it can (Target.anchor). */
+void anchors_find(Clusters *c, const Target *t);
+
+/* The graph in which cheap values of many users are computed once for each of
+ * them, from what is in memory anyway; takes the graph. */
+Graph *repeat_cheap(Graph *g, const Target *t);
 
 Operand cluster_operand(const Clusters *c, Value v);
 /* Is it a node of its own in the dag: neither free, nor source, nor root? */
