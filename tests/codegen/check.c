@@ -97,8 +97,7 @@ static void compare_value(const Checks *c, const Item *item, Value v,
 static bool is_output(const Graph *g, Value v)
 {
     for (uint32_t id = v.node; id < g->n_nodes; id++)
-        if (node_is(&g->node[id], &op_output) &&
-            value_equal(g->node[id].in[0], v))
+        if (node_has(&g->node[id], T_ROOT) && value_equal(g->node[id].in[0], v))
             return true;
     return false;
 }
