@@ -18,7 +18,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { NETS = 10, LAYERS = 5 };
+enum { NETS = 8, LAYERS = 5 };
 
 typedef struct Maker {
     Graph *g;
