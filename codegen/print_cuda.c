@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-extern const char cuda_prelude[]; /* cuda_prelude.cuh */
+/* cuda_prelude.cuh, cuda_gemm.cuh */
+extern const char cuda_prelude[], cuda_gemm[];
 
 /* ---- loops -------------------------------------------------------------- */
 
@@ -224,10 +225,11 @@ int64_t print_cuda_kernel(const KernelIr *k, const char *name, FILE *out)
     }
     print_kernel(&c, name, parts);
     arena_free(c.p.arena);
-    return all > INT32_MAX ? 0 : all;
+    return all;
 }
 
 void print_cuda_head(FILE *out)
 {
     fputs(cuda_prelude, out);
+    fputs(cuda_gemm, out);
 }

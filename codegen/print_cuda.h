@@ -10,7 +10,7 @@ void print_cuda_head(FILE *out);
 
 /* A kernel `name` of CUDA_THREADS threads (runtime/plan.h says how it is
  * called) and a device function for each nest.  Its number of parts, the
- * blocks of the grid; 0: more than a grid can have. */
+ * blocks of the grid. */
 int64_t print_cuda_kernel(const KernelIr *k, const char *name, FILE *out);
 
 #endif

@@ -243,35 +243,6 @@ static bool lower_conv_grad_weight(Call *c, const Value *in, Value *out)
     return true;
 }
 
-/* What the library cannot do is expanded, but so that the result's channels are
- * neighbours wherever the generated kernel reads or writes them: it has a lane
- * for each then. */
-static bool expand_conv(Graph *g, const Node *n, const Value *in, Value *out)
-{
-    Type w = *graph_type(g, in[1]);
-    int channel = node_is(n, &op_conv) ? 0 : 1, order[MAX_RANK];
-    for (int d = 0; d + 2 < w.rank; d++)
-        order[d] = d + 2;
-    order[w.rank - 2] = 1 - channel;
-    order[w.rank - 1] = channel;
-    Value operand[] = {in[0], ir_unary(g, &op_copy, in[1])};
-    graph_node(g, operand[1])->type[0].layout = layout_make(w.rank, order);
-    n->op->expand(g, n, operand, out);
-
-    const Node *last = graph_node(g, out[0]); /* sums [N,g,C/g,spatial..] */
-    if (!node_has(last, T_RESHAPE) ||
-        !node_has(graph_node(g, last->in[0]), T_REDUCE))
-        return true;
-    Type *sums = &graph_node(g, last->in[0])->type[0];
-    order[0] = 0;
-    for (int d = 3; d < sums->rank; d++)
-        order[d - 2] = d;
-    order[sums->rank - 2] = 1;
-    order[sums->rank - 1] = 2;
-    sums->layout = layout_make(sums->rank, order);
-    return true;
-}
-
 /* ---- matrix product ----------------------------------------------------- */
 
 static int64_t rows_per_call(const Type *a, const Type *y, bool transpose_a)
@@ -342,7 +313,7 @@ static bool cpu_lower(const Target *t, Graph *g, const Node *n, const Value *in,
 {
     (void)t;
     if (node_is(n, &op_conv) || node_is(n, &op_conv_grad_input))
-        return lower_call(g, n, in, out) || expand_conv(g, n, in, out);
+        return lower_call(g, n, in, out) || target_expand_conv(g, n, in, out);
     if (node_is(n, &op_conv_grad_weight) || node_is(n, &op_matmul))
         return lower_call(g, n, in, out);
     return false;

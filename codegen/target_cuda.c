@@ -1,6 +1,7 @@
 /* target_cuda.c: what the passes are told about GPUs. */
 #include "estimate.h"
-#include "op.h"
+#include "build.h"
+#include "cuda_gemm.h"
 #include "targets.h"
 
 enum {
@@ -37,6 +38,77 @@ static int cuda_splits(const Target *t, const Type *operand,
     return blocks < 1 ? 1 : (int)blocks;
 }
 
+/* ---- templates ---------------------------------------------------------- */
+
+/* Convolutions and products stay as they are where a template does them. */
+static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
+{
+    (void)t;
+    bool whole = node_is_whole(n) && cuda_gemm_fits(g, n);
+    return (Anchor){.pieces = whole};
+}
+
+/* A sum of partial gradients, each of some images. */
+static bool lower_grad_weight(Graph *g, const Node *n, const Value *in,
+                              Value *out)
+{
+    const Type *x = graph_type(g, in[0]), *y = graph_type(g, in[1]);
+    const Type *w = &n->type[0];
+    int64_t call = cuda_gemm_call(x, w, y, node_int(n, "groups"));
+    Attr attr[] = {
+        attr_ints("kernel", &w->dim[2], w->rank - 2),
+        *node_attr(n, "stride"),
+        *node_attr(n, "pad_low"),
+        *node_attr(n, "pad_high"),
+        *node_attr(n, "dilation"),
+        *node_attr(n, "groups"),
+        attr_int("call", call),
+        attr_int("packed", type_elements(w)),
+    };
+    Value parts = ir_node(g, &op_lib_conv_grad_weight, in, 2, attr, 8);
+    if (!cuda_gemm_fits(g, graph_node(g, parts)))
+        return false; /* the node is never used, and dce removes it */
+    Value sum = ir_reduce_sum(g, parts, (const int64_t[]){0}, 1);
+    out[0] = ir_reshape(g, sum, w->rank, w->dim);
+    return true;
+}
+
+/* Row-major operands, where they are not. */
+static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
+{
+    Value plain[2];
+    bool changed = false;
+    for (int i = 0; i < 2; i++) {
+        plain[i] = in[i];
+        if (graph_type(g, in[i])->layout == 0)
+            continue;
+        plain[i] = ir_unary(g, &op_copy, in[i]);
+        graph_node(g, plain[i])->type[0].layout = 0;
+        changed = true;
+    }
+    if (!changed)
+        return false;
+    Attr attr[] = {*node_attr(n, "transpose_a"), *node_attr(n, "transpose_b"),
+                   *node_attr(n, "wide")};
+    out[0] = ir_node(g, &op_matmul, plain, 2, attr, 3);
+    return true;
+}
+
+static bool cuda_lower(const Target *t, Graph *g, const Node *n,
+                       const Value *in, Value *out)
+{
+    (void)t;
+    if (node_is(n, &op_conv_grad_weight))
+        return lower_grad_weight(g, n, in, out);
+    if (node_is(n, &op_matmul))
+        return lower_matmul(g, n, in, out);
+    if (node_is(n, &op_conv) || node_is(n, &op_conv_grad_input))
+        return target_expand_conv(g, n, in, out);
+    return false;
+}
+
+/* ---- the target --------------------------------------------------------- */
+
 /* Templates have what they need in shared memory. */
 static int64_t cuda_scratch(const Target *t, const Module *m)
 {
@@ -57,7 +129,9 @@ static double cuda_seconds(const Target *t, const Graph *g, const Step *s)
 const Target target_cuda = {
     .name = "cuda",
     .layout = cuda_layout,
+    .lower = cuda_lower,
     .splits = cuda_splits,
+    .anchor = cuda_anchor,
     .scratch = cuda_scratch,
     .seconds = cuda_seconds,
 };

@@ -6,6 +6,11 @@
 
 extern const Target target_cpu, target_cuda;
 
+/* conv or conv_grad_input as windows, products and sums (OpDesc.expand), but so
+ * that the result's channels are neighbours wherever the generated kernel reads
+ * or writes them: it has a lane for each then.  True. */
+bool target_expand_conv(Graph *g, const Node *n, const Value *in, Value *out);
+
 /* GPUs that images are made for, by default and at all; each list ends with
  * NULL. */
 extern const char *const cuda_arch_default[], *const cuda_arch_known[];

@@ -2,6 +2,7 @@
  * the interpreter in double. */
 #include "build.h"
 #include "check.h"
+#include "emulate.h"
 #include "codegen.h"
 #include "pass.h"
 #include "text.h"
@@ -137,7 +138,7 @@ static void half_types(void **state)
 
 static void run_passes(Module *m, const char *const *names, const char *what)
 {
-    PassContext c = {.target = target_named("cpu")};
+    PassContext c = {.target = target_named(test_target())};
     if (!passes_run(m, &c, names, &(PassOptions){0}))
         fail_msg("%s: %s", what, c.error.text);
 }

@@ -6,6 +6,7 @@
  * wherever that is allowed, and parts run in any order. */
 #include "build.h"
 #include "check.h"
+#include "emulate.h"
 #include "codegen.h"
 #include "pass.h"
 #include "text.h"
@@ -261,7 +262,7 @@ static void check_random(const char *const *passes, uint64_t first)
     Checks *c = checks_new();
     for (uint64_t seed = first; seed < first + GRAPHS; seed++) {
         Module *m = random_module(seed);
-        PassContext context = {.target = target_named("cpu")};
+        PassContext context = {.target = target_named(test_target())};
         if (!passes_run(m, &context, passes, &(PassOptions){0}))
             fail_msg("seed %d: %s", (int)seed, context.error.text);
         Check check = {.what = arena_printf(m->arena, "seed %d", (int)seed),

@@ -1,6 +1,7 @@
 /* run_graph.c: see run_graph.h. */
 #include "run_graph.h"
 #include "codegen.h"
+#include "emulate.h"
 #include "kernels.h"
 #include "lib.h"
 #include "plan.h"
@@ -280,7 +281,8 @@ static bool compile_failed(const RunSet *s, const char *log, Error *e)
 static bool compile(RunSet *s, Error *e)
 {
     Arena *a = s->arena;
-    const char *c = arena_printf(a, "%s/k.c", s->folder);
+    bool cuda = target_is_cuda(s->kernels->target);
+    const char *c = arena_printf(a, "%s/k.c%s", s->folder, cuda ? "u" : "");
     const char *so = arena_printf(a, "%s/k.so", s->folder);
     const char *log = arena_printf(a, "%s/log", s->folder);
     if (!write_file(c, s->source))
@@ -304,7 +306,8 @@ static bool compile(RunSet *s, Error *e)
     int failed;
     sigset_t none;
     sigemptyset(&none);
-    if (!process_run(&command, 1, 1, &none, &failed, e))
+    if (cuda ? !emulate_compile(c, so, log, e)
+             : !process_run(&command, 1, 1, &none, &failed, e))
         return compile_failed(s, log, e);
     s->library = dlopen(so, RTLD_NOW);
     return s->library || error_set(e, "%s", dlerror());
@@ -319,7 +322,7 @@ static void find_kernels(RunSet *s)
 
 static void remove_folder(const RunSet *s)
 {
-    const char *const name[] = {"k.c", "k.so", "log"};
+    const char *const name[] = {"k.c", "k.cu", "k.so", "log"};
     for (size_t i = 0; *s->folder && i < sizeof name / sizeof *name; i++)
         unlink(arena_printf(s->arena, "%s/%s", s->folder, name[i]));
     if (*s->folder)
@@ -340,7 +343,7 @@ RunSet *run_set_new(void)
     Arena *a = arena_new();
     RunSet *s = arena_alloc(a, sizeof *s);
     s->arena = a;
-    s->kernels = kernels_new(target_named("cpu"));
+    s->kernels = kernels_new(target_named(test_target()));
     return s;
 }
 
@@ -394,6 +397,28 @@ void run_set_free(RunSet *s)
 
 /* ---- running ------------------------------------------------------------ */
 
+/* The same buffer may be a result and an operand. */
+static bool run_emulated(const RunGraph *r, const Step *s, const StepCode *code,
+                         uint32_t shuffle, Error *e)
+{
+    uint32_t n = s->n_out + s->n_in;
+    EmulatedArg *arg = calloc(n + 1, sizeof *arg);
+    for (uint32_t i = 0; i < n; i++) {
+        Value v = i < s->n_out ? s->out[i] : s->in[i - s->n_out];
+        size_t bytes = (size_t)type_bytes(graph_type(r->g, v));
+        bool result = i < s->n_out;
+        arg[i] = (EmulatedArg){memory_of(r, v)->bytes, bytes, result, result};
+    }
+    for (uint32_t o = 0; o < s->n_out; o++)
+        for (uint32_t i = s->n_out; i < n; i++)
+            arg[o].fresh &= arg[o].at != arg[i].at;
+    const KernelText *k = &r->set->kernels->kernel[code->kernel];
+    bool ok = emulate_launch(r->set->library, k->name, code->parts, k->threads,
+                             k->shared, arg, n, shuffle, e);
+    free(arg);
+    return ok;
+}
+
 static void run_parts(const RunGraph *r, const StepCode *code,
                       const KernelCall *call, uint32_t shuffle)
 {
@@ -418,6 +443,11 @@ bool run_graph_run(RunGraph *r, uint32_t shuffle, Error *e)
         const StepCode *code = &r->code[i];
         if (!code->parts)
             continue;
+        if (target_is_cuda(r->set->kernels->target)) {
+            if (!run_emulated(r, s, code, shuffle, e))
+                return false;
+            continue;
+        }
         char **buffer = calloc(s->n_in + s->n_out + 1, sizeof *buffer);
         for (uint32_t k = 0; k < s->n_out; k++)
             buffer[k] = memory_of(r, s->out[k])->bytes;

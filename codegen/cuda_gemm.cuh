@@ -1,0 +1,501 @@
+/* cuda_gemm.cuh: products of matrices whose elements are gathered: matrix
+ * products, convolutions and their gradients, all in one way.
+ *
+ *     y[m, n] = sum over k of a[m, k] b[n, k]
+ *
+ * A block computes a tile of BM x BN results, BK of k at a time: threads bring
+ * the next tiles of a and b to shared memory while they multiply these.
+ * What a row, a column and a k mean is the business of three classes:
+ *
+ *     A, B   ROWS, VECTOR, along_k; State start(row, batch); const T *at(..)
+ *            the address of VECTOR neighbours, along k or along the rows;
+ *            NULL: zeros
+ *     Y      place(m, n, batch, part): where a result goes
+ *
+ * P has the sizes.  All of them are constants, so the compiler sees through
+ * divisions and conditions.  Sums are done in the order of k: the same bits
+ * every time. */
+
+template <class T> struct tgc_math { /* what T is computed in */
+    typedef float type;
+};
+template <> struct tgc_math<double> {
+    typedef double type;
+};
+
+__device__ inline float tgc_widen(float x)
+{
+    return x;
+}
+__device__ inline double tgc_widen(double x)
+{
+    return x;
+}
+__device__ inline float tgc_widen(tgc_f16 x)
+{
+    return tgc_from_f16(x);
+}
+__device__ inline float tgc_widen(tgc_bf16 x)
+{
+    return tgc_from_bf16(x);
+}
+
+__device__ inline void tgc_narrow(float x, float *to)
+{
+    *to = x;
+}
+__device__ inline void tgc_narrow(double x, double *to)
+{
+    *to = x;
+}
+__device__ inline void tgc_narrow(float x, tgc_f16 *to)
+{
+    *to = tgc_to_f16(x);
+}
+__device__ inline void tgc_narrow(float x, tgc_bf16 *to)
+{
+    *to = tgc_to_bf16(x);
+}
+
+/* ---- what is gathered --------------------------------------------------- */
+
+/* A matrix: element (row, k) at row * ROW + k * COLUMN. */
+template <class P, int ROWS_, int64_t ROW, int64_t COLUMN, int64_t BATCH>
+struct tgc_matrix {
+    typedef typename P::T T;
+    typedef int64_t State;
+    static constexpr int ROWS = ROWS_;
+    static constexpr bool along_k = COLUMN == 1;
+    static constexpr int64_t other = along_k ? ROW : COLUMN;
+    static constexpr int extent = along_k ? P::K : ROWS;
+    static constexpr int VECTOR =
+        (ROW == 1 || COLUMN == 1) && other % P::MOST == 0 &&
+                extent % P::MOST == 0 && BATCH % P::MOST == 0
+            ? P::MOST
+            : 1;
+    __device__ static State start(int row, int batch)
+    {
+        return row * ROW + batch * BATCH;
+    }
+    __device__ static const T *at(const T *from, const State &s, int k)
+    {
+        return from + s + k * COLUMN;
+    }
+};
+
+/* A place in space: of a result's pixel, of a tap of the kernel. */
+struct tgc_place {
+    int n, d, h, w;
+};
+
+__device__ inline tgc_place tgc_place_of(int i, int d, int h, int w)
+{
+    return {i / (d * h * w), i / (h * w) % d, i / w % h, i % w};
+}
+
+/* x of a convolution where a pixel of y and a tap meet; NULL in the padding. */
+template <class P>
+__device__ inline const typename P::T *
+tgc_x_at(const typename P::T *x, const tgc_place &y, const tgc_place &tap,
+         int channel)
+{
+    int d = y.d * P::SD - P::PD + tap.d * P::DD;
+    int h = y.h * P::SH - P::PH + tap.h * P::DH;
+    int w = y.w * P::SW - P::PW + tap.w * P::DW;
+    bool inside = (unsigned)d < (unsigned)P::XD &&
+                  (unsigned)h < (unsigned)P::XH && (unsigned)w < (unsigned)P::XW;
+    return inside ? x + ((typename P::Index)y.n * P::x_n + channel * P::x_c +
+                         d * P::x_d + h * P::x_h + w * P::x_w)
+                  : 0;
+}
+
+/* y where a pixel of x and a tap meet; NULL where there is none. */
+template <class P>
+__device__ inline const typename P::T *
+tgc_y_at(const typename P::T *y, const tgc_place &x, const tgc_place &tap,
+         int channel)
+{
+    int d = x.d + P::PD - tap.d * P::DD;
+    int h = x.h + P::PH - tap.h * P::DH;
+    int w = x.w + P::PW - tap.w * P::DW;
+    bool inside = d >= 0 && h >= 0 && w >= 0 && d % P::SD == 0 &&
+                  h % P::SH == 0 && w % P::SW == 0 && d / P::SD < P::YD &&
+                  h / P::SH < P::YH && w / P::SW < P::YW;
+    return inside ? y + ((typename P::Index)x.n * P::y_n + channel * P::y_c +
+                         d / P::SD * P::y_d + h / P::SH * P::y_h +
+                         w / P::SW * P::y_w)
+                  : 0;
+}
+
+/* k counts taps, and within them the channels of a group. */
+template <class P> __device__ inline tgc_place tgc_tap_of(int k, int channels)
+{
+    return tgc_place_of(k / channels, P::KD, P::KH, P::KW);
+}
+
+template <class P> struct tgc_vector_of_x {
+    static constexpr int value =
+        P::x_c == 1 && P::C % P::MOST == 0 && P::x_w % P::MOST == 0 &&
+                P::x_h % P::MOST == 0 && P::x_d % P::MOST == 0 &&
+                P::x_n % P::MOST == 0
+            ? P::MOST
+            : 1;
+};
+
+template <class P> struct tgc_vector_of_y {
+    static constexpr int value =
+        P::y_c == 1 && P::O % P::MOST == 0 && P::y_w % P::MOST == 0 &&
+                P::y_h % P::MOST == 0 && P::y_d % P::MOST == 0 &&
+                P::y_n % P::MOST == 0
+            ? P::MOST
+            : 1;
+};
+
+/* Rows: pixels of y.  k: taps, channels of x. */
+template <class P> struct tgc_x_for_y {
+    typedef typename P::T T;
+    struct State {
+        tgc_place y;
+        int channel;
+    };
+    static constexpr int ROWS = P::N * P::YD * P::YH * P::YW;
+    static constexpr bool along_k = true;
+    static constexpr int VECTOR = tgc_vector_of_x<P>::value;
+    __device__ static State start(int row, int group)
+    {
+        return {tgc_place_of(row, P::YD, P::YH, P::YW), group * P::C};
+    }
+    __device__ static const T *at(const T *x, const State &s, int k)
+    {
+        return tgc_x_at<P>(x, s.y, tgc_tap_of<P>(k, P::C),
+                           s.channel + k % P::C);
+    }
+};
+
+/* Rows: pixels of x.  k: taps, channels of y. */
+template <class P> struct tgc_y_for_x {
+    typedef typename P::T T;
+    struct State {
+        tgc_place x;
+        int channel;
+    };
+    static constexpr int ROWS = P::N * P::XD * P::XH * P::XW;
+    static constexpr bool along_k = true;
+    static constexpr int VECTOR = tgc_vector_of_y<P>::value;
+    __device__ static State start(int row, int group)
+    {
+        return {tgc_place_of(row, P::XD, P::XH, P::XW), group * P::O};
+    }
+    __device__ static const T *at(const T *y, const State &s, int k)
+    {
+        return tgc_y_at<P>(y, s.x, tgc_tap_of<P>(k, P::O),
+                           s.channel + k % P::O);
+    }
+};
+
+/* Rows: taps, channels of x.  k: pixels of y. */
+template <class P> struct tgc_x_for_w {
+    typedef typename P::T T;
+    struct State {
+        tgc_place tap;
+        int channel;
+    };
+    static constexpr int ROWS = P::KD * P::KH * P::KW * P::C;
+    static constexpr bool along_k = false;
+    static constexpr int VECTOR = tgc_vector_of_x<P>::value;
+    __device__ static State start(int row, int group)
+    {
+        return {tgc_tap_of<P>(row, P::C), group * P::C + row % P::C};
+    }
+    __device__ static const T *at(const T *x, const State &s, int k)
+    {
+        return tgc_x_at<P>(x, tgc_place_of(k, P::YD, P::YH, P::YW), s.tap,
+                           s.channel);
+    }
+};
+
+/* Rows: channels of y.  k: pixels of y. */
+template <class P> struct tgc_y_for_w {
+    typedef typename P::T T;
+    typedef int State;
+    static constexpr int ROWS = P::O;
+    static constexpr bool along_k = false;
+    static constexpr int VECTOR = tgc_vector_of_y<P>::value;
+    __device__ static State start(int row, int group)
+    {
+        return group * P::O + row;
+    }
+    __device__ static const T *at(const T *y, const State &channel, int k)
+    {
+        tgc_place p = tgc_place_of(k, P::YD, P::YH, P::YW);
+        return y + ((typename P::Index)p.n * P::y_n + channel * P::y_c +
+                    p.d * P::y_d + p.h * P::y_h + p.w * P::y_w);
+    }
+};
+
+/* w[o, c, tap] */
+template <class P>
+__device__ inline int64_t tgc_w_place(int o, int c, const tgc_place &tap)
+{
+    return o * P::w_o + c * P::w_c + tap.d * P::w_d + tap.h * P::w_h +
+           tap.w * P::w_w;
+}
+
+/* Rows: channels of y.  k: taps, channels of x. */
+template <class P> struct tgc_w_for_y {
+    typedef typename P::T T;
+    typedef int State;
+    static constexpr int ROWS = P::O;
+    static constexpr bool along_k = true;
+    static constexpr bool aligned =
+        P::w_c == 1 && P::C % P::MOST == 0 && P::w_o % P::MOST == 0 &&
+        P::w_d % P::MOST == 0 && P::w_h % P::MOST == 0 && P::w_w % P::MOST == 0;
+    static constexpr int VECTOR = aligned ? P::MOST : 1;
+    __device__ static State start(int row, int group)
+    {
+        return group * P::O + row;
+    }
+    __device__ static const T *at(const T *w, const State &o, int k)
+    {
+        return w + tgc_w_place<P>(o, k % P::C, tgc_tap_of<P>(k, P::C));
+    }
+};
+
+/* Rows: channels of x.  k: taps, channels of y. */
+template <class P> struct tgc_w_for_x {
+    typedef typename P::T T;
+    struct State {
+        int c, group;
+    };
+    static constexpr int ROWS = P::C;
+    static constexpr bool along_k = false;
+    static constexpr int VECTOR = tgc_w_for_y<P>::VECTOR;
+    __device__ static State start(int row, int group)
+    {
+        return {row, group};
+    }
+    __device__ static const T *at(const T *w, const State &s, int k)
+    {
+        return w + tgc_w_place<P>(s.group * P::O + k % P::O, s.c,
+                                  tgc_tap_of<P>(k, P::O));
+    }
+};
+
+/* ---- where results go --------------------------------------------------- */
+
+/* `NEXT` elements from a result to that of the next n. */
+template <class P, int64_t ROW, int64_t COLUMN, int64_t BATCH>
+struct tgc_to_matrix {
+    static constexpr int64_t NEXT = COLUMN;
+    static constexpr bool even = ROW % 4 == 0 && BATCH % 4 == 0;
+    __device__ static int64_t place(int m, int n, int batch, int)
+    {
+        return m * ROW + n * COLUMN + batch * BATCH;
+    }
+};
+
+template <class P> struct tgc_to_y {
+    static constexpr int64_t NEXT = P::y_c;
+    static constexpr bool even = P::y_n % 4 == 0 && P::y_d % 4 == 0 &&
+                                 P::y_h % 4 == 0 && P::y_w % 4 == 0 &&
+                                 P::O % 4 == 0;
+    __device__ static int64_t place(int m, int n, int group, int)
+    {
+        tgc_place p = tgc_place_of(m, P::YD, P::YH, P::YW);
+        return p.n * (int64_t)P::y_n + (group * P::O + n) * P::y_c +
+               p.d * P::y_d + p.h * P::y_h + p.w * P::y_w;
+    }
+};
+
+template <class P> struct tgc_to_x {
+    static constexpr int64_t NEXT = P::x_c;
+    static constexpr bool even = P::x_n % 4 == 0 && P::x_d % 4 == 0 &&
+                                 P::x_h % 4 == 0 && P::x_w % 4 == 0 &&
+                                 P::C % 4 == 0;
+    __device__ static int64_t place(int m, int n, int group, int)
+    {
+        tgc_place p = tgc_place_of(m, P::XD, P::XH, P::XW);
+        return p.n * (int64_t)P::x_n + (group * P::C + n) * P::x_c +
+               p.d * P::x_d + p.h * P::x_h + p.w * P::x_w;
+    }
+};
+
+/* m: taps and channels of x; n: channels of y; each part has weights of its
+ * own. */
+template <class P> struct tgc_to_w {
+    static constexpr int64_t NEXT = P::w_o;
+    static constexpr bool even = false;
+    __device__ static int64_t place(int m, int n, int group, int part)
+    {
+        return (int64_t)part * P::w_part +
+               tgc_w_place<P>(group * P::O + n, m % P::C,
+                              tgc_tap_of<P>(m, P::C));
+    }
+};
+
+/* ---- tiles -------------------------------------------------------------- */
+
+/* Brings TILE rows of BK elements each to tile[k][row], in two halves: what is
+ * fetched is in registers until it is put. */
+template <class P, class S, int TILE> struct tgc_tile {
+    typedef typename P::T T;
+    typedef typename tgc_math<T>::type Math;
+    static constexpr int V = S::VECTOR;
+    static constexpr int LINE = S::along_k ? P::BK / V : TILE / V;
+    static constexpr int ITEMS = TILE * P::BK / V;
+    static constexpr int EACH = (ITEMS + P::THREADS - 1) / P::THREADS;
+    static constexpr int STRIDE = TILE + 4;
+    typename S::State state[EACH];
+    tgc_vec<T, V> fetched[EACH];
+
+    __device__ static int item(int i)
+    {
+        return (int)threadIdx.x + i * P::THREADS;
+    }
+    __device__ static int row_of(int item)
+    {
+        return S::along_k ? item / LINE : item % LINE * V;
+    }
+    __device__ static int k_of(int item)
+    {
+        return S::along_k ? item % LINE * V : item / LINE;
+    }
+    __device__ void start(int row, int batch)
+    {
+#pragma unroll
+        for (int i = 0; i < EACH; i++)
+            state[i] = S::start(row + row_of(item(i)), batch);
+    }
+    __device__ void fetch(const T *from, int row, int k, int end)
+    {
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int at = item(i), my_k = k + k_of(at);
+            bool inside = (ITEMS % P::THREADS == 0 || at < ITEMS) &&
+                          row + row_of(at) < S::ROWS && my_k < end;
+            const T *p = inside ? S::at(from, state[i], my_k) : 0;
+            fetched[i] = tgc_vec<T, V>();
+            if (p)
+                fetched[i] = tgc_load<V>(p);
+        }
+    }
+    __device__ void put(Math *tile) const
+    {
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int at = item(i);
+            if (ITEMS % P::THREADS != 0 && at >= ITEMS)
+                continue;
+            int row = row_of(at), k = k_of(at);
+#pragma unroll
+            for (int u = 0; u < V; u++)
+                tile[(S::along_k ? k + u : k) * STRIDE +
+                     (S::along_k ? row : row + u)] =
+                    tgc_widen(fetched[i].v[u]);
+        }
+    }
+};
+
+/* N neighbours of a tile. */
+template <int N, class Math>
+__device__ inline void tgc_read(const Math *from, Math *to)
+{
+    constexpr int V = N % 4 == 0 && sizeof(Math) == 4 ? 4 : N % 2 == 0 ? 2 : 1;
+#pragma unroll
+    for (int i = 0; i < N; i += V) {
+        tgc_vec<Math, V> v = tgc_load<V>(from + i);
+#pragma unroll
+        for (int u = 0; u < V; u++)
+            to[i + u] = v.v[u];
+    }
+}
+
+/* ---- the product -------------------------------------------------------- */
+
+/* Which tile, batch (or group) and part of k a block has; tiles along n are
+ * neighbours, so that what they share of a is in the cache. */
+template <class P, class A, class B> struct tgc_block {
+    static constexpr int TILES_N = (B::ROWS + P::BN - 1) / P::BN;
+    static constexpr int TILES_M = (A::ROWS + P::BM - 1) / P::BM;
+    int m, n, batch, part;
+    __device__ tgc_block()
+    {
+        int i = (int)blockIdx.x;
+        n = i % TILES_N * P::BN;
+        m = i / TILES_N % TILES_M * P::BM;
+        batch = i / (TILES_N * TILES_M) % P::BATCHES;
+        part = i / (TILES_N * TILES_M * P::BATCHES);
+    }
+};
+
+template <class P, class A, class B, class Y>
+__device__ inline void
+tgc_put_results(typename P::R *y, const tgc_block<P, A, B> &block, int m, int n,
+                typename tgc_math<typename P::T>::type (&sum)[P::TM][P::TN])
+{
+    constexpr bool wide = Y::NEXT == 1 && Y::even && P::TN == 4;
+#pragma unroll
+    for (int i = 0; i < P::TM; i++) {
+        if (m + i >= A::ROWS || n >= B::ROWS)
+            continue;
+        if (wide && n + P::TN <= B::ROWS) {
+            tgc_vec<typename P::R, 4> v;
+#pragma unroll
+            for (int j = 0; j < P::TN; j++)
+                tgc_narrow(sum[i][j], &v.v[j % 4]);
+            tgc_store(y + Y::place(m + i, n, block.batch, block.part), v);
+            continue;
+        }
+#pragma unroll
+        for (int j = 0; j < P::TN; j++)
+            if (n + j < B::ROWS)
+                tgc_narrow(sum[i][j], y + Y::place(m + i, n + j, block.batch,
+                                                   block.part));
+    }
+}
+
+/* On the multipliers that every number type has. */
+template <class P, class A, class B, class Y>
+__device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
+                         const typename P::T *b)
+{
+    typedef typename tgc_math<typename P::T>::type Math;
+    typedef tgc_tile<P, A, P::BM> TileA;
+    typedef tgc_tile<P, B, P::BN> TileB;
+    __shared__ __align__(16) Math tile_a[2][P::BK * TileA::STRIDE];
+    __shared__ __align__(16) Math tile_b[2][P::BK * TileB::STRIDE];
+    const tgc_block<P, A, B> block;
+    const int m = (int)threadIdx.x / (P::BN / P::TN) * P::TM;
+    const int n = (int)threadIdx.x % (P::BN / P::TN) * P::TN;
+    int k = block.part * P::K, end = k + P::K;
+    Math sum[P::TM][P::TN] = {};
+    TileA load_a;
+    TileB load_b;
+    load_a.start(block.m, block.batch);
+    load_b.start(block.n, block.batch);
+    load_a.fetch(a, block.m, k, end);
+    load_b.fetch(b, block.n, k, end);
+    for (int turn = 0; k < end; turn ^= 1) {
+        load_a.put(tile_a[turn]);
+        load_b.put(tile_b[turn]);
+        __syncthreads();
+        k += P::BK;
+        if (k < end) {
+            load_a.fetch(a, block.m, k, end);
+            load_b.fetch(b, block.n, k, end);
+        }
+#pragma unroll
+        for (int i = 0; i < P::BK; i++) {
+            Math row[P::TM], column[P::TN];
+            tgc_read<P::TM>(&tile_a[turn][i * TileA::STRIDE + m], row);
+            tgc_read<P::TN>(&tile_b[turn][i * TileB::STRIDE + n], column);
+#pragma unroll
+            for (int u = 0; u < P::TM; u++)
+#pragma unroll
+                for (int v = 0; v < P::TN; v++)
+                    sum[u][v] += row[u] * column[v];
+        }
+    }
+    tgc_put_results<P, A, B, Y>(y, block, block.m + m, block.n + n, sum);
+}
+

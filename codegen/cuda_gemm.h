@@ -1,0 +1,32 @@
+/* cuda_gemm.h: convolutions, their gradients and matrix products for a GPU, as
+ * instances of the templates in cuda_gemm.cuh.
+ *
+ * The gradient of weights comes as op lib_conv_grad_weight: a result for each
+ * `call` images, weights in plain order, to be added up by whoever asked. */
+#ifndef TGC_CUDA_GEMM_H
+#define TGC_CUDA_GEMM_H
+
+#include "op.h"
+#include "steps.h"
+#include <stdio.h>
+
+typedef struct CudaGemm {
+    int64_t parts;    /* blocks of the grid */
+    uint32_t threads; /* of a block */
+    uint32_t shared;  /* bytes of dynamic shared memory */
+} CudaGemm;
+
+/* Can the node be computed so, its operands lying as they do?  What cannot is
+ * left to the generic kernel. */
+bool cuda_gemm_fits(const Graph *g, const Node *n);
+
+/* Prints the kernel `name` of a step of that one node. */
+CudaGemm cuda_gemm_print(const Graph *g, const Step *s, const char *name,
+                         FILE *out);
+
+/* Images to a partial result of a weight gradient: a divisor of the batch, so
+ * that there are enough parts to fill a GPU. */
+int64_t cuda_gemm_call(const Type *x, const Type *w, const Type *y,
+                       int64_t groups);
+
+#endif
