@@ -1,121 +1,77 @@
-/* plan.c: the tables of runtime/plan.h as constant C data. */
+/* plan.c: the tables of runtime/plan.h, filled.  plan_file.c makes a C file of
+ * them.  Structs are filled field by field in memory that was zero, so what
+ * lies between the fields is zero, too, and the same model gives the same
+ * bytes. */
 #include "op.h"
 #include "plan.h"
 #include "program.h"
 #include "settings_groups.h"
-#include <ctype.h>
-#include <inttypes.h>
+#include "targets.h"
+#include <stdio.h>
 #include <string.h>
 
-/* ---- small things ------------------------------------------------------- */
-
-static void write_string(FILE *out, const char *s)
-{
-    fputc('"', out);
-    for (; s && *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\' || c == '?' || !isprint(c))
-            fprintf(out, "\\%03o", c);
-        else
-            fputc(c, out);
-    }
-    fputc('"', out);
-}
-
-static void write_bool(FILE *out, bool b)
-{
-    fputs(b ? "true" : "false", out);
-}
-
-static void write_numbers(FILE *out, const int64_t *v, int n)
-{
-    fputc('{', out);
-    for (int i = 0; i < n; i++)
-        fprintf(out, "%s%" PRId64, i ? "," : "", v[i]);
-    fputs(n ? "}" : "0}", out);
-}
-
-static void write_type(FILE *out, const Type *t)
+static void fill_type(PlanType *p, const Type *t)
 {
     int64_t stride[MAX_RANK];
     type_strides(t, stride);
-    fprintf(out, "{%d,%d,", t->dtype, t->rank);
-    write_numbers(out, t->dim, t->rank);
-    fputc(',', out);
-    write_numbers(out, stride, t->rank);
-    fputc('}', out);
-}
-
-/* Arrays must not be empty in C. */
-static void end_array(FILE *out, size_t n)
-{
-    fputs(n ? "};\n\n" : "{0}};\n\n", out);
+    p->dtype = (uint8_t)t->dtype;
+    p->rank = t->rank;
+    for (int i = 0; i < t->rank; i++) {
+        p->dim[i] = t->dim[i];
+        p->stride[i] = stride[i];
+    }
 }
 
 /* ---- the module's tables ------------------------------------------------ */
 
 /* "resnet.net:23", the default, or told to the compiler. */
-static void write_origin(const Module *m, const SettingSpec *spec,
-                         const Setting *s, const char *text, FILE *out)
+static const char *setting_origin(const Module *m, const SettingSpec *spec,
+                                  const Setting *s, const char *text, Arena *a)
 {
-    char origin[256];
     const LocInfo *at = s->loc ? &m->loc[s->loc] : NULL;
     if (at) {
         const char *slash = strrchr(at->file, '/');
-        snprintf(origin, sizeof origin, "%s:%u", slash ? slash + 1 : at->file,
-                 at->line);
-        write_string(out, origin);
-    } else {
-        bool same = spec && spec->value && !strcmp(spec->value, text);
-        write_string(out, same ? "default" : "compiled in");
+        return arena_printf(a, "%s:%u", slash ? slash + 1 : at->file, at->line);
     }
+    bool same = spec && spec->value && !strcmp(spec->value, text);
+    return same ? "default" : "compiled in";
 }
 
-static void write_setting(const Module *m, const SettingSpec *spec,
-                          const char *key, const Setting *s, const char *text,
-                          FILE *out)
+static void fill_spec(PlanSetting *p, const SettingSpec *spec)
 {
-    fputs("{", out);
-    write_string(out, key);
-    fputs(",", out);
-    if (text)
-        write_string(out, text);
-    else
-        fputs("0", out);
-    fputs(",", out);
-    write_bool(out, spec && spec->run_time && !setting_group(key, NULL));
-    fprintf(out, ",%d,", spec ? spec->type : SET_TEXT);
-    if (spec && spec->words)
-        write_string(out, spec->words);
-    else
-        fputs("0", out);
-    fprintf(out, ",%.17g,%.17g,", spec ? spec->low : 0, spec ? spec->high : 0);
-    if (s)
-        write_origin(m, spec, s, text, out);
-    else
-        fputs("0", out);
-    fputs("},\n", out);
+    p->kind = (uint8_t)(spec ? spec->type : SET_TEXT);
+    if (!spec)
+        return;
+    p->run_time = spec->run_time && !setting_group(p->key, NULL);
+    p->words = spec->words;
+    p->low = spec->low;
+    p->high = spec->high;
 }
 
 /* Those that are set, and those that are not but may be when the program
  * runs. */
-static size_t write_settings(const Module *m, Arena *a, FILE *out)
+static void fill_settings(Plan *plan, const Module *m, Arena *a)
 {
-    size_t n = m->settings.n;
-    fputs("static const PlanSetting settings[] = {\n", out);
-    for (size_t i = 0; i < m->settings.n; i++) {
+    size_t most = m->settings.n;
+    for (const SettingSpec *spec = setting_table; spec->key; spec++)
+        most++;
+    PlanSetting *p = arena_array(a, most, sizeof *p);
+    plan->settings = p;
+    for (size_t i = 0; i < m->settings.n; i++, p++) {
         const Setting *s = &m->settings.item[i];
-        write_setting(m, setting_spec(s->key), s->key, s,
-                      setting_value_text(&s->value, a), out);
+        const SettingSpec *spec = setting_spec(s->key);
+        p->key = s->key;
+        p->text = setting_value_text(&s->value, a);
+        fill_spec(p, spec);
+        p->origin = setting_origin(m, spec, s, p->text, a);
     }
     for (const SettingSpec *spec = setting_table; spec->key; spec++) {
         if (!spec->run_time || settings_get(&m->settings, spec->key))
             continue;
-        write_setting(m, spec, spec->key, NULL, NULL, out);
-        n++;
+        p->key = spec->key;
+        fill_spec(p++, spec);
     }
-    end_array(out, n);
-    return n;
+    plan->n_settings = (uint32_t)(p - plan->settings);
 }
 
 /* By state, so that this is not quadratic. */
@@ -129,24 +85,25 @@ static const Buffer **state_buffers(const Module *m, Arena *a)
     return of;
 }
 
-static void write_states(const Module *m, Arena *a, FILE *out)
+static void fill_states(Plan *plan, const Module *m, Arena *a)
 {
     const Buffer **buffer = state_buffers(m, a);
-    fputs("static const PlanState states[] = {\n", out);
-    for (size_t i = 0; i < m->n_states; i++) {
+    PlanState *p = arena_array(a, m->n_states, sizeof *p);
+    plan->states = p;
+    plan->n_states = (uint32_t)m->n_states;
+    for (size_t i = 0; i < m->n_states; i++, p++) {
         const State *s = &m->state[i];
-        fputs("{", out);
-        write_string(out, s->name);
-        fputs(",", out);
-        write_string(out, s->of);
-        fputs(",", out);
-        write_type(out, &s->type);
-        fprintf(out, ",%d,%d,", s->role, s->init);
-        write_bool(out, s->frozen);
-        fprintf(out, ",%.17g,%.17g,%" PRId64 ",%" PRId64 "},\n", s->init_a,
-                s->init_b, buffer[i]->offset, type_bytes(&s->type));
+        p->name = s->name;
+        p->of = s->of;
+        fill_type(&p->type, &s->type);
+        p->role = (uint8_t)s->role;
+        p->init = (uint8_t)s->init;
+        p->frozen = s->frozen;
+        p->init_a = s->init_a;
+        p->init_b = s->init_b;
+        p->offset = buffer[i]->offset;
+        p->bytes = type_bytes(&s->type);
     }
-    end_array(out, m->n_states);
 }
 
 static int64_t trained_scalars(const Module *m)
@@ -158,29 +115,16 @@ static int64_t trained_scalars(const Module *m)
     return n;
 }
 
-static void write_lib(const Kernels *k, FILE *out)
+static void fill_kernels(Plan *plan, const Kernels *k, Arena *a)
 {
-    fputs("static const LibDesc lib[] = {\n", out);
-    for (size_t i = 0; i < k->n_libs; i++) {
-        const LibDesc *d = &k->lib[i];
-        fprintf(out,
-                "{%d,%d,%d,%d,%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",\n ",
-                d->kind, d->of, d->dtype, d->wide, d->spatial, d->batch,
-                d->groups, d->in_channels, d->out_channels);
-        const int64_t *const v[] = {d->in,      d->out,      d->kernel,
-                                    d->stride,  d->dilation, d->pad_low,
-                                    d->pad_high};
-        for (int j = 0; j < 7; j++) {
-            write_numbers(out, v[j], LIB_MAX_SPATIAL);
-            fputc(',', out);
-        }
-        fprintf(out,
-                "\n %" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64 ",%" PRId64 "},\n",
-                d->m, d->n, d->k, d->a_row, d->a_col, d->b_row, d->b_col);
+    PlanKernel *p = arena_array(a, k->n_kernels, sizeof *p);
+    plan->kernels = p;
+    plan->n_kernels = (uint32_t)k->n_kernels;
+    for (size_t i = 0; i < k->n_kernels; i++) {
+        p[i].name = k->kernel[i].name;
+        p[i].threads = k->kernel[i].threads;
+        p[i].shared = k->kernel[i].shared;
     }
-    end_array(out, k->n_libs);
 }
 
 /* ---- a graph's tables --------------------------------------------------- */
@@ -197,26 +141,25 @@ static const char *buffer_name(const Graph *g, const Buffer *b)
     return n->name ? n->name : n->op->name;
 }
 
-static void write_buffers(const ProgramGraph *pg, size_t number, Arena *a,
-                          FILE *out)
+static void fill_buffers(PlanGraph *p, const ProgramGraph *pg, Arena *a)
 {
     const Graph *g = pg->g;
-    fprintf(out, "static const PlanBuffer buffers%zu[] = {\n", number);
-    for (uint32_t i = 0; i < g->memory->n_buffers; i++) {
-        const Buffer *b = &g->memory->buffer[i];
-        DType dtype = b->kind == BUF_STATE
-                          ? g->module->state[b->state].type.dtype
-                          : graph_type(g, b->value)->dtype;
-        Loc loc = b->value.node ? graph_node(g, b->value)->loc : 0;
-        fprintf(out, "{%" PRId64 ",%" PRId64 ",%d,%d,%d,%d,", b->offset,
-                b->bytes, b->kind, dtype, pg->place[b->first],
-                pg->place[b->last]);
-        write_string(out, buffer_name(g, b));
-        fputs(",", out);
-        write_string(out, place_name(g->module, loc, a));
-        fputs("},\n", out);
+    const MemoryPlan *m = g->memory;
+    PlanBuffer *out = arena_array(a, m->n_buffers, sizeof *out);
+    p->buffers = out;
+    p->n_buffers = m->n_buffers;
+    for (uint32_t i = 0; i < m->n_buffers; i++, out++) {
+        const Buffer *b = &m->buffer[i];
+        out->offset = b->offset;
+        out->bytes = b->bytes;
+        out->kind = (uint8_t)b->kind;
+        out->dtype = (uint8_t)(b->kind == BUF_STATE
+                                   ? g->module->state[b->state].type.dtype
+                                   : graph_type(g, b->value)->dtype);
+        out->first = pg->place[b->first];
+        out->last = pg->place[b->last];
+        out->name = buffer_name(g, b);
     }
-    end_array(out, g->memory->n_buffers);
 }
 
 static uint32_t value_buffer(const Graph *g, Value v)
@@ -225,94 +168,82 @@ static uint32_t value_buffer(const Graph *g, Value v)
 }
 
 /* Inputs, or outputs. */
-static size_t write_ports(const Graph *g, const OpDesc *op, const char *name,
-                          size_t number, FILE *out)
+static PlanPort *fill_ports(const Graph *g, const OpDesc *op, uint32_t *count,
+                            Arena *a)
 {
-    size_t n = 0;
-    fprintf(out, "static const PlanPort %s%zu[] = {\n", name, number);
+    size_t n = 0, cap = 0;
+    PlanPort *port = NULL;
     for (uint32_t id = 1; id < g->n_nodes; id++) {
         const Node *node = &g->node[id];
         if (!node_is(node, op))
             continue;
+        port = arena_grow(a, port, n, &cap, sizeof *port);
         Value v = op == &op_output ? node->in[0] : node_value(id, 0);
-        const Type *t = graph_type(g, v);
-        fputs("{", out);
-        write_string(out, node_string(node, "name"));
-        fputs(",", out);
-        write_type(out, t);
-        int slots = op == &op_input && t->rank ? INPUT_SLOTS : 1;
-        fprintf(out, ",%u,%d},\n", value_buffer(g, v), slots);
-        n++;
+        PlanPort *p = &port[n++];
+        p->name = node_string(node, "name");
+        fill_type(&p->type, graph_type(g, v));
+        p->buffer = value_buffer(g, v);
+        p->slots = op == &op_input && p->type.rank ? INPUT_SLOTS : 1;
     }
-    end_array(out, n);
-    return n;
+    *count = (uint32_t)n;
+    return port;
 }
 
-static void write_args(const ProgramGraph *pg, size_t number, FILE *out)
+static void fill_steps(PlanGraph *p, const ProgramGraph *pg, Arena *a)
 {
-    fprintf(out, "static const uint32_t args%zu[] = {\n", number);
-    for (uint32_t i = 0; i < pg->n_run; i++) {
-        for (uint32_t k = 0; k < pg->run[i].n_args; k++)
-            fprintf(out, "%u,", pg->run[i].arg[k]);
-        fputc('\n', out);
+    PlanStep *out = arena_array(a, pg->n_run, sizeof *out);
+    p->steps = out;
+    p->n_steps = pg->n_run;
+    for (uint32_t i = 0; i < pg->n_run; i++, out++) {
+        const ProgramStep *s = &pg->run[i];
+        out->kernel = s->code.kernel;
+        out->arg = p->n_args;
+        out->n_args = s->n_args;
+        out->n_out = s->n_out;
+        out->lib = p->n_libs;
+        out->n_libs = s->code.lib != UINT32_MAX;
+        out->parts = s->code.parts;
+        out->flops = s->flops;
+        out->bytes = s->bytes;
+        out->what = s->what;
+        out->loc = s->loc;
+        p->n_args += out->n_args;
+        p->n_libs += out->n_libs;
     }
-    fputs("0};\n\n", out);
-    fprintf(out, "static const uint32_t libs%zu[] = {\n", number);
-    for (uint32_t i = 0; i < pg->n_run; i++)
-        if (pg->run[i].code.lib != UINT32_MAX)
-            fprintf(out, "%u,\n", pg->run[i].code.lib);
-    fputs("0};\n\n", out);
 }
 
-static void write_steps(const ProgramGraph *pg, size_t number, FILE *out)
+/* What the steps refer to, in their order. */
+static void fill_numbers(PlanGraph *p, const ProgramGraph *pg, Arena *a)
 {
-    uint32_t arg = 0, lib = 0;
-    fprintf(out, "static const PlanStep steps%zu[] = {\n", number);
+    uint32_t *arg = arena_array(a, p->n_args, sizeof *arg);
+    uint32_t *lib = arena_array(a, p->n_libs, sizeof *lib);
+    p->args = arg;
+    p->libs = lib;
     for (uint32_t i = 0; i < pg->n_run; i++) {
         const ProgramStep *s = &pg->run[i];
-        bool has_lib = s->code.lib != UINT32_MAX;
-        fprintf(out, "{%u,%u,%u,%u,%u,%d,%" PRId64 ",%.6g,%.6g,",
-                s->code.kernel, arg, s->n_args, s->n_out, lib, has_lib,
-                s->code.parts, s->flops, s->bytes);
-        write_string(out, s->what);
-        fputs(",", out);
-        write_string(out, s->loc);
-        fputs("},\n", out);
-        arg += s->n_args;
-        lib += has_lib;
+        for (uint32_t k = 0; k < s->n_args; k++)
+            *arg++ = s->arg[k];
+        if (s->code.lib != UINT32_MAX)
+            *lib++ = s->code.lib;
     }
-    end_array(out, pg->n_run);
 }
 
-typedef struct Ports {
-    size_t inputs, outputs;
-} Ports;
-
-static Ports write_graph_tables(const ProgramGraph *pg, size_t number, Arena *a,
-                                FILE *out)
-{
-    Ports n;
-    fprintf(out, "/* ---- graph %s ---- */\n\n", pg->g->name);
-    write_buffers(pg, number, a, out);
-    n.inputs = write_ports(pg->g, &op_input, "inputs", number, out);
-    n.outputs = write_ports(pg->g, &op_output, "outputs", number, out);
-    write_args(pg, number, out);
-    write_steps(pg, number, out);
-    return n;
-}
-
-static void write_graph(const ProgramGraph *pg, size_t i, Ports n, FILE *out)
+static void fill_graph(PlanGraph *p, const ProgramGraph *pg, Arena *a)
 {
     const MemoryPlan *m = pg->g->memory;
-    fputs("{", out);
-    write_string(out, pg->g->name);
-    fprintf(out,
-            ",inputs%zu,outputs%zu,%zu,%zu,\n buffers%zu,%u,steps%zu,%u,"
-            "args%zu,libs%zu,\n %d,%" PRId64 ",%" PRId64 ",%d},\n",
-            i, i, n.inputs, n.outputs, i, m->n_buffers, i, pg->n_run, i, i,
-            pg->loss_step, m->arena_bytes, m->live_bytes,
-            pg->place[m->peak_step]);
+    p->name = pg->g->name;
+    p->inputs = fill_ports(pg->g, &op_input, &p->n_inputs, a);
+    p->outputs = fill_ports(pg->g, &op_output, &p->n_outputs, a);
+    fill_buffers(p, pg, a);
+    fill_steps(p, pg, a);
+    fill_numbers(p, pg, a);
+    p->loss_step = pg->loss_step;
+    p->arena_bytes = m->arena_bytes;
+    p->live_bytes = m->live_bytes;
+    p->peak_step = pg->place[m->peak_step];
 }
+
+/* ---- the whole ---------------------------------------------------------- */
 
 static int64_t largest_arena(const Program *p)
 {
@@ -323,48 +254,24 @@ static int64_t largest_arena(const Program *p)
     return most;
 }
 
-/* ---- the whole ---------------------------------------------------------- */
-
-static void write_plan(const Program *p, const CodegenOptions *o,
-                       size_t n_settings, const CudaImages *images, FILE *out)
+const Plan *plan_new(const Program *p, Arena *a)
 {
-    const char *march = o->march ? o->march : "native";
-    fputs("static const Plan plan = {\n PLAN_VERSION,", out);
-    write_string(out, p->module->name);
-    fputs(",\n \"tgc 0.1, cc \" __VERSION__ \", -march=\" ", out);
-    write_string(out, march);
-    fputs(",\n ", out);
-    write_string(out, march);
-    fputs(" PLAN_CPU_FEATURES,\n", out);
-    fprintf(out,
-            " %" PRId64 ",%" PRId64 ",%" PRId64 ",\n settings,%zu,states,%zu,"
-            "lib,%zu,kernels,%zu,graphs,%zu,%s,%d};\n\n",
-            trained_scalars(p->module), largest_arena(p),
-            p->kernels->scratch_bytes, n_settings, p->module->n_states,
-            p->kernels->n_libs, p->kernels->n_kernels, p->n_graphs,
-            images ? "PLAN_CUDA,images" : "PLAN_CPU,0", images ? images->n : 0);
-}
-
-void plan_write(const Program *p, const CodegenOptions *o,
-                const CudaImages *images, FILE *out)
-{
-    Arena *a = arena_new();
-    fputs("#include \"lib.h\"\n#include \"plan.h\"\n\n", out);
-    size_t n_settings = write_settings(p->module, a, out);
-    write_states(p->module, a, out);
-    write_lib(p->kernels, out);
-    plan_write_kernels(p->kernels, out);
-    plan_write_images(images, out);
-    Ports *n = arena_array(a, p->n_graphs, sizeof *n);
+    Plan *plan = arena_alloc(a, sizeof *plan);
+    PlanGraph *graph = arena_array(a, p->n_graphs, sizeof *graph);
+    plan->version = PLAN_VERSION;
+    plan->device = target_is_cuda(p->kernels->target) ? PLAN_CUDA : PLAN_CPU;
+    plan->model = p->module->name;
+    plan->parameters = trained_scalars(p->module);
+    plan->arena_bytes = largest_arena(p);
+    plan->scratch_bytes = p->kernels->scratch_bytes;
+    fill_settings(plan, p->module, a);
+    fill_states(plan, p->module, a);
+    plan->lib = p->kernels->lib;
+    plan->n_libs = (uint32_t)p->kernels->n_libs;
+    fill_kernels(plan, p->kernels, a);
+    plan->graphs = graph;
+    plan->n_graphs = (uint32_t)p->n_graphs;
     for (size_t i = 0; i < p->n_graphs; i++)
-        n[i] = write_graph_tables(&p->graph[i], i, a, out);
-    fputs("static const PlanGraph graphs[] = {\n", out);
-    for (size_t i = 0; i < p->n_graphs; i++)
-        write_graph(&p->graph[i], i, n[i], out);
-    end_array(out, p->n_graphs);
-    write_plan(p, o, n_settings, images, out);
-    fputs("int main(int argc, char **argv)\n{\n"
-          "    return tgc_main(&plan, argc, argv);\n}\n",
-          out);
-    arena_free(a);
+        fill_graph(&graph[i], &p->graph[i], a);
+    return plan;
 }

@@ -1,20 +1,20 @@
-/* plan_kernels.c: the plan's kernels: functions for the cpu; for cuda names,
- * and the images that hold them, taken in by the assembler as they are. */
+/* plan_kernels.c: what the linker puts into a plan: functions for the cpu; for
+ * cuda the images, taken in by the assembler as they are. */
 #include "program.h"
 #include "targets.h"
 #include <inttypes.h>
 
 void plan_write_kernels(const Kernels *k, FILE *out)
 {
-    bool cuda = k->target == &target_cuda;
-    if (!cuda)
-        kernels_print_declarations(k, out);
-    fputs("\nstatic const PlanKernel kernels[] = {\n", out);
+    if (target_is_cuda(k->target)) {
+        fputs("static Kernel *const *const run = 0;\n\n", out);
+        return;
+    }
+    kernels_print_declarations(k, out);
+    fputs("\nstatic Kernel *const run[] = {\n", out);
     for (size_t i = 0; i < k->n_kernels; i++)
-        fprintf(out, "{\"%s\",%s,%u,%u},\n", k->kernel[i].name,
-                cuda ? "0" : k->kernel[i].name, k->kernel[i].threads,
-                k->kernel[i].shared);
-    fputs(k->n_kernels ? "};\n\n" : "{0}};\n\n", out);
+        fprintf(out, "%s,\n", k->kernel[i].name);
+    fputs("0};\n\n", out);
 }
 
 /* A path within a string of the assembler, within a string of C. */
@@ -46,8 +46,10 @@ static void write_image(const CudaImage *i, int number, FILE *out)
 
 void plan_write_images(const CudaImages *images, FILE *out)
 {
-    if (!images)
+    if (!images) {
+        fputs("static const PlanImage *const images = 0;\n\n", out);
         return;
+    }
     for (int i = 0; i < images->n; i++)
         write_image(&images->image[i], i, out);
     fputs("\nstatic const PlanImage images[] = {\n", out);

@@ -6,6 +6,7 @@
 #include "codegen.h"
 #include "cuda_images.h"
 #include "kernels.h"
+#include "plan.h"
 #include "steps.h"
 
 /* A step that runs, with its buffers (numbers in Graph.memory). */
@@ -40,12 +41,14 @@ typedef struct Program {
 Program *program_new(const Module *m, const Target *t, Error *e);
 void program_free(Program *p); /* NULL is fine */
 
-/* plan.c: the tables as C, with main; the same as text for people.  images:
- * NULL for the cpu. */
+/* plan.c: the tables, in the arena, which may hold what the program does. */
+const Plan *plan_new(const Program *p, Arena *a);
+/* plan_file.c: the tables as C, with main; images: NULL for the cpu.
+ * plan_text.c: as text for people. */
 void plan_write(const Program *p, const CodegenOptions *o,
                 const CudaImages *images, FILE *out);
 void plan_print(const Program *p, FILE *out);
-/* plan_kernels.c: tables `kernels` and `images`. */
+/* plan_kernels.c: tables `run`, of the kernels' functions, and `images`. */
 void plan_write_kernels(const Kernels *k, FILE *out);
 void plan_write_images(const CudaImages *images, FILE *out);
 

@@ -138,7 +138,9 @@ static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
     for (uint32_t i = 0; i < g->n_steps; i++) {
         const PlanStep *step = &g->steps[i];
         bool fits = step->kernel < plan->n_kernels &&
-                    step->n_out <= step->n_args && step->parts >= 1;
+                    step->n_out <= step->n_args && step->parts >= 1 &&
+                    step->arg + (uint64_t)step->n_args <= g->n_args &&
+                    step->lib + (uint64_t)step->n_libs <= g->n_libs;
         for (uint32_t k = 0; fits && k < step->n_args; k++)
             fits = g->args[step->arg + k] < g->n_buffers;
         for (uint32_t k = 0; fits && k < step->n_libs; k++)
@@ -186,9 +188,10 @@ int64_t graph_offset(const PlanGraph *g, uint32_t arg, uint32_t slot)
 }
 
 /* Pointers of every argument of every step, once for each input slot. */
-static bool table_pointers(Executor *e, ExecutorGraph *x, size_t n_args)
+static bool table_pointers(Executor *e, ExecutorGraph *x)
 {
     const PlanGraph *g = x->graph;
+    const size_t n_args = g->n_args;
     int64_t *shift = calloc(g->n_buffers + 1, sizeof *shift);
     x->buf = calloc(x->slots * (n_args + 1), sizeof *x->buf);
     if (!shift || !x->buf) {
@@ -208,12 +211,13 @@ static bool table_pointers(Executor *e, ExecutorGraph *x, size_t n_args)
     return true;
 }
 
-static bool table_libs(Executor *e, ExecutorGraph *x, size_t n_libs)
+static bool table_libs(Executor *e, ExecutorGraph *x)
 {
-    x->lib = calloc(n_libs + 1, sizeof *x->lib);
+    const uint32_t n_libs = x->graph->n_libs;
+    x->lib = calloc((size_t)n_libs + 1, sizeof *x->lib);
     if (!x->lib)
         return false;
-    for (size_t i = 0; i < n_libs; i++)
+    for (uint32_t i = 0; i < n_libs; i++)
         x->lib[i] = lib_call(e->lib, x->graph->libs[i]);
     return true;
 }
@@ -265,15 +269,7 @@ static void graph_open(ExecutorGraph *x, const PlanGraph *g)
 static bool table_open(Executor *e, ExecutorGraph *x, Status *s)
 {
     const PlanGraph *g = x->graph;
-    size_t n_args = 0, n_libs = 0;
-    for (uint32_t i = 0; i < g->n_steps; i++) {
-        const PlanStep *step = &g->steps[i];
-        if (step->arg + (size_t)step->n_args > n_args)
-            n_args = step->arg + (size_t)step->n_args;
-        if (step->lib + (size_t)step->n_libs > n_libs)
-            n_libs = step->lib + (size_t)step->n_libs;
-    }
-    if (!table_pointers(e, x, n_args) || !table_libs(e, x, n_libs) ||
+    if (!table_pointers(e, x) || !table_libs(e, x) ||
         !table_work(x, e->threads))
         return status_fail(s, "no memory for the tables of graph %s", g->name);
     return true;

@@ -51,3 +51,16 @@ int tgc_main(const Plan *plan, int argc, char **argv)
         fprintf(stderr, "%s: %s\n", program, s.text);
     return code;
 }
+
+int tgc_main_packed(const PlanPack *pack, int argc, char **argv)
+{
+    char error[256];
+    Plan *plan = plan_unpack(pack, error, sizeof error);
+    if (!plan) {
+        fprintf(stderr, "%s: %s\n", program_name(argc, argv), error);
+        return 1;
+    }
+    int code = tgc_main(plan, argc, argv);
+    plan_free(plan);
+    return code;
+}

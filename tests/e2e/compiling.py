@@ -80,7 +80,7 @@ def check_sizes(checks, folder):
 def check_binary(checks):
     if t.SANITIZED:
         return
-    for name in ("resnet20", "resnet110"):
+    for name in ("resnet20", "resnet110", "resnet1202"):
         size = os.path.getsize(t.compiled(name))
         checks.that(size < 2e6, f"{name}: {size / 1e6:.2f} MB, under 2 MB")
     linked = t.run("ldd", t.compiled("resnet20")).out
@@ -88,7 +88,7 @@ def check_binary(checks):
         checks.that(word not in linked, f"the binary does not need {word}")
 
 
-def check_same_bytes(checks):
+def check_same_bytes(checks, folder):
     """The same input gives the same generated text."""
     for what in ("c", "plan"):
         texts = [t.run(t.TGC, "compile", "resnet20.net", f"--emit={what}",
@@ -96,6 +96,14 @@ def check_same_bytes(checks):
         checks.that(texts[0] == texts[1] and texts[0], f"--emit={what} twice")
         checks.that(t.SOURCE not in texts[0],
                     f"--emit={what}: no path that the user did not type")
+    sources = []
+    for name in ("once", "again"):
+        temps = os.path.join(folder, name)
+        compile_to(os.path.join(folder, "out"), "--save-temps=" + temps,
+                   model=os.path.join(t.MODELS, "lenet.net")).must()
+        with open(os.path.join(temps, "plan.c"), "rb") as file:
+            sources.append(file.read())
+    checks.equal(sources[0], sources[1], "the packed plan twice")
 
 
 def main():
@@ -105,7 +113,7 @@ def main():
     check_options(checks, t.scratch("compiling_options"))
     check_machine(checks, t.scratch("compiling_machine"))
     check_sizes(checks, t.scratch("compiling_sizes"))
-    check_same_bytes(checks)
+    check_same_bytes(checks, t.scratch("compiling_twice"))
     check_binary(checks)
     checks.done()
 

@@ -254,22 +254,22 @@ enum { B_W, B_WM, B_B, B_BM, B_MEAN, B_IMAGE, B_LABEL, B_LR, B_COUNT, B_LOSS,
        B_CORRECT, B_SLOPE, B_ROW_LOSS, B_ROW_RIGHT, B_GW, B_GB };
 
 static const PlanBuffer buffers[] = {
-    {W, W_BYTES, PLAN_STATE, PLAN_F32, 0, 9, "fc.weight", ""},
-    {WM, W_BYTES, PLAN_STATE, PLAN_F32, 0, 9, "fc.weight.momentum", ""},
-    {B, CLASSES * 4, PLAN_STATE, PLAN_F32, 0, 9, "fc.bias", ""},
-    {BM, CLASSES * 4, PLAN_STATE, PLAN_F32, 0, 9, "fc.bias.momentum", ""},
-    {MEAN, 4, PLAN_STATE, PLAN_F32, 0, 9, "norm.running_mean", ""},
-    {IMAGE, IMAGE_BYTES, PLAN_INPUT, PLAN_F32, 0, 9, "image", ""},
-    {LABEL, ROWS * 4, PLAN_INPUT, PLAN_I32, 0, 9, "label", ""},
-    {LR, 4, PLAN_INPUT, PLAN_F32, 0, 9, "lr", ""},
-    {COUNT, 4, PLAN_INPUT, PLAN_I32, 0, 9, "count", ""},
-    {LOSS, 4, PLAN_OUTPUT, PLAN_F32, 1, 9, "loss", ""},
-    {CORRECT, 4, PLAN_OUTPUT, PLAN_I32, 1, 9, "correct", ""},
-    {SLOPE, ROWS * CLASSES * 4, PLAN_ACTIVATION, PLAN_F32, 0, 3, "slope", ""},
-    {ROW_LOSS, ROWS * 4, PLAN_WORK, PLAN_F32, 0, 1, "row_loss", ""},
-    {ROW_RIGHT, ROWS * 4, PLAN_WORK, PLAN_I32, 0, 1, "row_right", ""},
-    {GW, W_BYTES, PLAN_GRADIENT, PLAN_F32, 3, 4, "gw", ""},
-    {GB, CLASSES * 4, PLAN_GRADIENT, PLAN_F32, 3, 5, "gb", ""},
+    {W, W_BYTES, PLAN_STATE, PLAN_F32, 0, 9, "fc.weight"},
+    {WM, W_BYTES, PLAN_STATE, PLAN_F32, 0, 9, "fc.weight.momentum"},
+    {B, CLASSES * 4, PLAN_STATE, PLAN_F32, 0, 9, "fc.bias"},
+    {BM, CLASSES * 4, PLAN_STATE, PLAN_F32, 0, 9, "fc.bias.momentum"},
+    {MEAN, 4, PLAN_STATE, PLAN_F32, 0, 9, "norm.running_mean"},
+    {IMAGE, IMAGE_BYTES, PLAN_INPUT, PLAN_F32, 0, 9, "image"},
+    {LABEL, ROWS * 4, PLAN_INPUT, PLAN_I32, 0, 9, "label"},
+    {LR, 4, PLAN_INPUT, PLAN_F32, 0, 9, "lr"},
+    {COUNT, 4, PLAN_INPUT, PLAN_I32, 0, 9, "count"},
+    {LOSS, 4, PLAN_OUTPUT, PLAN_F32, 1, 9, "loss"},
+    {CORRECT, 4, PLAN_OUTPUT, PLAN_I32, 1, 9, "correct"},
+    {SLOPE, ROWS * CLASSES * 4, PLAN_ACTIVATION, PLAN_F32, 0, 3, "slope"},
+    {ROW_LOSS, ROWS * 4, PLAN_WORK, PLAN_F32, 0, 1, "row_loss"},
+    {ROW_RIGHT, ROWS * 4, PLAN_WORK, PLAN_I32, 0, 1, "row_right"},
+    {GW, W_BYTES, PLAN_GRADIENT, PLAN_F32, 3, 4, "gw"},
+    {GB, CLASSES * 4, PLAN_GRADIENT, PLAN_F32, 3, 5, "gb"},
 };
 
 static const uint32_t args[] = {
@@ -312,13 +312,14 @@ static const PlanPort out[] = {
     {"loss", {PLAN_F32, 0, {0}, {0}}, B_LOSS, 1},
     {"correct", {PLAN_I32, 0, {0}, {0}}, B_CORRECT, 1}};
 
-enum { BUFFERS = sizeof buffers / sizeof *buffers };
+enum { BUFFERS = sizeof buffers / sizeof *buffers,
+       ARGS = sizeof args / sizeof *args };
 static const PlanGraph graphs[] = {
-    {"train", train_in, out, 3, 2, buffers, BUFFERS, train_steps, 6, args, NULL,
+    {"train", train_in, out, 3, 2, buffers, BUFFERS, train_steps, 6, args, ARGS, NULL, 0,
      1, ARENA, ARENA, 3},
     {"train_tail", tail_in, out, 3, 2, buffers, BUFFERS, tail_steps, 6, args,
-     NULL, 1, ARENA, ARENA, 3},
-    {"eval", eval_in, out, 3, 2, buffers, BUFFERS, eval_steps, 2, args, NULL,
+     ARGS, NULL, 0, 1, ARENA, ARENA, 3},
+    {"eval", eval_in, out, 3, 2, buffers, BUFFERS, eval_steps, 2, args, ARGS, NULL, 0,
      -1, ARENA, ARENA, 0},
 };
 /* clang-format on */
