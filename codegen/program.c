@@ -97,10 +97,20 @@ static bool writes_weights(const ProgramGraph *pg, const ProgramStep *s)
     return false;
 }
 
-/* -1 where a parameter has changed by then. */
+/* Does the graph itself look after what is not finite (passes/scale.h)? */
+static bool skips_steps(const Graph *g)
+{
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        if (node_is(&g->node[id], &op_output) &&
+            !strcmp(node_string(&g->node[id], "name"), "skips"))
+            return true;
+    return false;
+}
+
+/* -1 where a parameter has changed by then, or need not be stopped. */
 static int32_t loss_step(const ProgramGraph *pg)
 {
-    uint32_t node = loss_node(pg->g);
+    uint32_t node = skips_steps(pg->g) ? 0 : loss_node(pg->g);
     uint32_t of = node ? pg->steps.of[node] : NO_STEP;
     if (of == NO_STEP)
         return -1;

@@ -174,6 +174,7 @@ typedef enum StateRole {
     STATE_PARAM,  /* trained: has a gradient */
     STATE_BUFFER, /* written by the forward pass: running statistics */
     STATE_SLOT,   /* optimizer's: momentum of `of`, or of all */
+    STATE_RUN,    /* of the training run: the loss scale; named tgc.* */
     STATE_ROLES
 } StateRole;
 

@@ -466,7 +466,7 @@ static bool take_word(Reader *r, const char *word)
 static bool read_state(Reader *r)
 {
     State s = {.of = ""};
-    const char *const role[] = {"param", "buffer", "slot"};
+    const char *const role[] = {"param", "buffer", "slot", "run"};
     if (!scan_name(&r->s, r->scratch, &s.name) || !scan_expect(&r->s, ':') ||
         !scan_type(&r->s, &s.type))
         return false;

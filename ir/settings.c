@@ -103,6 +103,20 @@ const SettingSpec setting_table[] = {
      .doc = "What happens to the last partial batch of an epoch in training; evaluation always counts every image."},
     {"precision", SET_WORD, "f32", .words = "f32 bf16 f16 f64",
      .doc = "Element type of activations and their gradients. bf16 and f16 keep weights, statistics and sums in f32; f64 is slow and tells rounding from a mistake."},
+    {"loss_scale", SET_WORD, "dynamic", .words = "dynamic none",
+     .doc = "With precision f16: gradients are computed of the loss times a scale that follows what f16 can hold; a step whose gradients overflow is skipped. none: they are as they are."},
+    {"loss_scale.start", SET_FLOAT, "65536", .only = "dynamic", .low = 1e-6, .high = 1e9,
+     .doc = "Scale of the first step."},
+    {"loss_scale.growth", SET_FLOAT, "2", .only = "dynamic", .low = 1, .high = 1e6,
+     .doc = "Factor after so many good steps in a row."},
+    {"loss_scale.interval", SET_INT, "2000", .only = "dynamic", .low = 1, .high = 1 << 30,
+     .doc = "How many these are."},
+    {"loss_scale.backoff", SET_FLOAT, "0.5", .only = "dynamic", .low = 1e-6, .high = 1,
+     .doc = "Factor after a step that overflowed."},
+    {"loss_scale.floor", SET_FLOAT, "1", .only = "dynamic", .low = 1e-6, .high = 1e9,
+     .doc = "Below this the scale never gets."},
+    {"loss_scale.most_skips", SET_INT, "25", .only = "dynamic", .low = 1, .high = 1e9, .run_time = true,
+     .doc = "Skipped steps in a row that stop the run."},
     {"memory", SET_INT, NULL, .low = 1, .high = MOST, .bytes = true,
      .doc = "Bytes that a training run may take in all: 10 GiB. What is not kept for the backward pass is computed again; what cannot fit does not compile."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
@@ -531,6 +545,11 @@ static bool check_together(const Settings *s, char *error, size_t size,
              "one a channel",
              mean->count, std->count);
         return refuse(s, "data.std", loc);
+    }
+    if (settings_number(s, "loss_scale.floor") >
+        settings_number(s, "loss_scale.start")) {
+        fail(error, size, "loss_scale.floor is above loss_scale.start");
+        return refuse(s, "loss_scale.floor", loc);
     }
     return true;
 }

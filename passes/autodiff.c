@@ -11,6 +11,7 @@
  * cast, and the parameter that was cast to half gets it unrounded. */
 #include "passes.h"
 #include "build.h"
+#include "scale.h"
 #include "update.h"
 #include <assert.h>
 #include <string.h>
@@ -222,7 +223,7 @@ static bool autodiff_graph(Graph *g, PassContext *c)
     a.gradient = arena_array(g->arena, (size_t)a.n * MAX_OUT, sizeof(Value));
     find_wanted(&a, loss);
     set_place(g, loss.node);
-    *gradient_of(&a, loss) = ir_const_like(g, loss, 1);
+    *gradient_of(&a, loss) = scale_seed(g, loss);
     bool ok = true;
     for (uint32_t id = loss.node; ok && id > 0; id--)
         if (a.wanted[id])

@@ -79,6 +79,29 @@ static bool add_node(Half *h, uint32_t id, DType to)
     return now != 0;
 }
 
+/* A batch that overflows f16 must not stay in running statistics for ever:
+ * those of its values that are not finite leave the old ones. */
+static bool guard_statistics(Half *h, uint32_t id)
+{
+    const Node *n = &h->r.from->node[id];
+    if (h->half != DT_F16 || !node_is(n, &op_update))
+        return false;
+    const Module *m = h->r.from->module;
+    int s = module_state(m, node_string(n, "name"));
+    if (s < 0 || m->state[s].role != STATE_BUFFER)
+        return false;
+    Value now = converted(h, n->in[0], DT_F32);
+    Graph *g = h->r.to;
+    rewrite_at(&h->r, id);
+    if (!dtype_is_float(graph_type(g, now)->dtype))
+        return false;
+    Value zero = ir_const_like(g, now, 0);
+    Value finite = ir_binary(g, op_named("equal"), ir_sub(g, now, now), zero);
+    Value old = ir_state(g, m->state[s].name);
+    ir_update(g, m->state[s].name, ir_select(g, finite, now, old));
+    return true;
+}
+
 static bool convert_node(Half *h, uint32_t id)
 {
     const Node *n = &h->r.from->node[id];
@@ -86,6 +109,8 @@ static bool convert_node(Half *h, uint32_t id)
         rewrite_copy(&h->r, id);
         return true;
     }
+    if (guard_statistics(h, id))
+        return true;
     HalfRule rule = n->op->half;
     if (rule == HALF_WANT && add_node(h, id, h->half))
         return true;

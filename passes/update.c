@@ -3,6 +3,7 @@
 #include "build.h"
 #include "optimizer.h"
 #include "passes.h"
+#include "scale.h"
 
 void update_state(const Update *u, const char *name, Value before, Value after)
 {
@@ -116,6 +117,7 @@ static bool optimize(Update *u)
 /* ---- the stages --------------------------------------------------------- */
 
 static bool (*const stage_table[])(Update *u) = {
+    scale_undo,
     clip_value,
     clip_norm,
     optimize,

@@ -4,7 +4,8 @@
  * (the table is in update.c).  A stage takes all trained parameters with their
  * gradients and leaves others in their place:
  *
- *     gradients of the loss
+ *     gradients of the scaled loss
+ *       |  scale        of the loss; are they finite? (scale.h)
  *       |  clip         by value, then by the norm of all together
  *       |  optimize     slots, weights
  *     new states

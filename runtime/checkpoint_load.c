@@ -96,6 +96,16 @@ static const char *trouble_is(const Trouble *t)
 
 /* ---- settings ------------------------------------------------------------ */
 
+/* What changes how a step is computed, not what it means: weights are float32
+ * in all precisions but f64, whose states are of another type. */
+static bool setting_free(const ConfigItem *item)
+{
+    if (item->plan->run_time)
+        return !strcmp(item->key, "threads");
+    return !strcmp(item->key, "precision") || !strcmp(item->key, "memory") ||
+           !strncmp(item->key, "loss_scale", 10);
+}
+
 /* What decides which images an epoch has, and in which order. */
 static bool setting_fixed(const ConfigItem *item)
 {
@@ -114,7 +124,7 @@ static void match_setting(const WeightFile *f, ConfigItem *item,
     char key[256];
     snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
     const char *text = weights_metadata(f, key);
-    if (!text || !strcmp(item->key, "threads"))
+    if (!text || setting_free(item))
         return;
     if (item->text && !strcmp(text, item->text))
         return;
@@ -158,6 +168,8 @@ static bool name_ignored(const char *name)
 {
     static const char suffix[] = "num_batches_tracked";
     size_t n = strlen(name), m = sizeof suffix - 1;
+    if (!strncmp(name, "tgc.", 4)) /* PLAN_RUN, of another precision */
+        return true;
     return n > m && !strcmp(name + n - m, suffix) && name[n - m - 1] == '.';
 }
 
@@ -216,7 +228,10 @@ static void match_states(Matching *m)
     for (uint32_t i = 0; i < m->plan->n_states; i++) {
         const PlanState *state = &m->plan->states[i];
         const Weight *t = weights_find(m->file, state->name);
-        bool wanted = m->use == CHECKPOINT_RESUME || state->role != PLAN_SLOT;
+        bool resumes = m->use == CHECKPOINT_RESUME;
+        bool wanted = resumes || state->role <= PLAN_BUFFER;
+        if (!t && state->role == PLAN_RUN)
+            continue; /* from a run in another precision: as at the start */
         if (!t && wanted)
             match_missing(m, state->name);
         if (t)

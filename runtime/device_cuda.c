@@ -110,7 +110,15 @@ static size_t most(size_t a, int64_t b)
     return (int64_t)a > b ? a : (size_t)b;
 }
 
-/* Up to where the host has a copy: states, inputs, loss and correct. */
+static bool is_result(const ExecutorGraph *x, const PlanPort *p)
+{
+    for (int i = 0; i < RESULTS; i++)
+        if (x->result[i] == p)
+            return true;
+    return false;
+}
+
+/* Up to where the host has a copy: states, inputs, results. */
 static size_t host_bytes(const Executor *e)
 {
     const Plan *plan = e->plan;
@@ -123,9 +131,7 @@ static size_t host_bytes(const Executor *e)
             bool input = i < g->n_inputs;
             const PlanPort *p =
                 input ? &g->inputs[i] : &g->outputs[i - g->n_inputs];
-            bool kept =
-                input || p == e->graph[k].loss || p == e->graph[k].correct;
-            if (kept)
+            if (input || is_result(&e->graph[k], p))
                 n = most(n, g->buffers[p->buffer].offset +
                                 port_stride(p) * p->slots);
         }
@@ -201,16 +207,15 @@ static bool ring_open(CudaDevice *d, const ExecutorGraph *x, CudaGraph *c,
 {
     const PlanGraph *g = x->graph;
     c->set = calloc(g->n_inputs + 1, sizeof *c->set);
-    c->get = calloc(2, sizeof *c->get);
+    c->get = calloc(RESULTS, sizeof *c->get);
     if (!c->set || !c->get)
         return status_fail(s, "no memory for the tables of graph %s", g->name);
     for (uint32_t i = 0; i < g->n_inputs; i++)
         if (g->inputs[i].slots == 1)
             c->set[c->n_set++] = port_range(g, &g->inputs[i]);
-    if (x->loss)
-        c->get[c->n_get++] = port_range(g, x->loss);
-    if (x->correct)
-        c->get[c->n_get++] = port_range(g, x->correct);
+    for (int i = 0; i < RESULTS; i++)
+        if (x->result[i])
+            c->get[c->n_get++] = port_range(g, x->result[i]);
     c->n_set = ranges_join(c->set, c->n_set, &c->ring_bytes);
     c->n_get = ranges_join(c->get, c->n_get, &c->ring_bytes);
     return take_host(d, &c->ring, (size_t)c->ring_bytes * x->slots + 1, s);

@@ -176,9 +176,7 @@ static void results_read(Executor *e, int graph, uint32_t slot,
     for (uint32_t i = 0; i < c->n_get; i++)
         memcpy(e->arena + c->get[i].offset, ring_of(c, slot) + c->get[i].at,
                (size_t)c->get[i].bytes);
-    result->loss = output_value(e, x, x->loss);
-    result->correct = (int64_t)output_value(e, x, x->correct);
-    result->finite = isfinite(result->loss);
+    results_take(e, x, result);
 }
 
 static bool wait_all(const Executor *e, Status *s)

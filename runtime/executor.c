@@ -257,13 +257,20 @@ static const PlanPort *port_named(const PlanPort *p, uint32_t n,
 /* What is known of a graph before there is memory. */
 static void graph_open(ExecutorGraph *x, const PlanGraph *g)
 {
+    static const char *const name[RESULTS] = {
+        [RESULT_LOSS] = "loss",
+        [RESULT_CORRECT] = "correct",
+        [RESULT_LOSS_SCALE] = "loss_scale",
+        [RESULT_SKIPS] = "skips",
+        [RESULT_SKIPS_IN_ROW] = "skips_in_row",
+    };
     x->graph = g;
     x->slots = 1;
     for (uint32_t i = 0; i < g->n_inputs; i++)
         if (g->inputs[i].slots > x->slots)
             x->slots = g->inputs[i].slots;
-    x->loss = port_named(g->outputs, g->n_outputs, "loss");
-    x->correct = port_named(g->outputs, g->n_outputs, "correct");
+    for (int i = 0; i < RESULTS; i++)
+        x->result[i] = port_named(g->outputs, g->n_outputs, name[i]);
 }
 
 static bool table_open(Executor *e, ExecutorGraph *x, Status *s)

@@ -38,8 +38,12 @@ typedef struct ExecutorOptions {
 typedef struct RunResult {
     double loss;
     int64_t correct;
-    bool finite; /* false: stopped after the loss step, states unchanged; on
-                    a GPU without `check` they have changed */
+    bool finite; /* false: states unchanged, and but for scaled runs stopped
+                    after the loss step; on a GPU without `check` they have
+                    changed */
+    bool scaled; /* the graph scales its loss and skips what overflows: */
+    double loss_scale;           /* of this run */
+    int64_t skips, skips_in_row; /* in all; up to this run */
 } RunResult;
 
 /* NULL with a message: no memory, a plan of another version, a library call

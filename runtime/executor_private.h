@@ -17,6 +17,16 @@ typedef struct StepWork {
     _Atomic int64_t done; /* parts computed */
 } StepWork;
 
+/* Outputs that the runtime reads after a run. */
+typedef enum Result {
+    RESULT_LOSS,
+    RESULT_CORRECT,
+    RESULT_LOSS_SCALE, /* these three together */
+    RESULT_SKIPS,
+    RESULT_SKIPS_IN_ROW,
+    RESULTS
+} Result;
+
 /* A graph of the plan with its numbers turned into addresses. */
 typedef struct ExecutorGraph {
     const PlanGraph *graph;
@@ -26,7 +36,7 @@ typedef struct ExecutorGraph {
     struct LibCall **lib;
     StepWork *work;        /* [step] */
     _Atomic int64_t *next; /* [step * threads + share]: first part not taken */
-    const PlanPort *loss, *correct; /* outputs, NULL where there is none */
+    const PlanPort *result[RESULTS]; /* outputs, NULL where there is none */
 } ExecutorGraph;
 
 struct Executor {
@@ -52,8 +62,9 @@ int64_t port_stride(const PlanPort *p);
 int64_t graph_offset(const PlanGraph *g, uint32_t arg, uint32_t slot);
 
 /* A scalar output as the host has it; 0 where the graph has none. */
-double output_value(const Executor *e, const ExecutorGraph *x,
-                    const PlanPort *p);
+double result_value(const Executor *e, const ExecutorGraph *x, Result r);
+/* All of them, of a run that is done. */
+void results_take(const Executor *e, const ExecutorGraph *x, RunResult *r);
 
 /* run.c: device_cpu's */
 bool cpu_submit(Executor *e, int graph, uint32_t slot, Status *s);

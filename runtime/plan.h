@@ -91,7 +91,7 @@ typedef struct PlanSetting {
 } PlanSetting;
 
 /* Same numbers as the IR's StateRole. */
-typedef enum PlanRole { PLAN_PARAM, PLAN_BUFFER, PLAN_SLOT } PlanRole;
+typedef enum PlanRole { PLAN_PARAM, PLAN_BUFFER, PLAN_SLOT, PLAN_RUN } PlanRole;
 
 typedef enum PlanInit { PLAN_CONST, PLAN_NORMAL, PLAN_UNIFORM } PlanInit;
 

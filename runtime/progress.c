@@ -25,7 +25,7 @@ void progress_open(ProgressBar *p, FILE *out, int64_t epochs, int64_t batches,
 void progress_epoch(ProgressBar *p, int64_t epoch)
 {
     p->epoch = epoch;
-    p->steps = p->images = p->correct = 0;
+    p->steps = p->losses = p->images = p->correct = 0;
     p->loss = p->data = p->seconds = 0;
     if (p->drawn == 0)
         p->drawn = clock_now();
@@ -48,7 +48,7 @@ static void line_figures(const ProgressBar *p, const ProgressStep *x,
     format_duration(each * (double)(p->last_step - x->step), left, sizeof left);
     snprintf(text, size,
              "loss %.4f  acc %5.2f %%  %.0f img/s  data %.0f %%  %s left",
-             p->loss / (double)p->steps,
+             p->loss / (double)p->losses,
              share((double)p->correct, (double)p->images),
              seconds > 0 ? (double)p->images / seconds : 0,
              share(p->data, seconds), left);
@@ -97,7 +97,10 @@ void progress_step(ProgressBar *p, const ProgressStep *x)
     p->steps++;
     p->images += x->images;
     p->correct += x->correct;
-    p->loss += x->loss;
+    if (isfinite(x->loss)) { /* skipped steps have none that counts */
+        p->loss += x->loss;
+        p->losses++;
+    }
     p->data += x->data;
     p->all_steps++;
     p->seconds += x->seconds;
@@ -148,7 +151,7 @@ void progress_row(ProgressBar *p, const EpochRow *row)
     snprintf(epoch, sizeof epoch, "%lld/%lld", (long long)p->epoch + 1,
              (long long)p->epochs);
     if (p->steps) { /* none where the run went on at an epoch's end */
-        snprintf(loss, sizeof loss, "%.4f", p->loss / (double)p->steps);
+        snprintf(loss, sizeof loss, "%.4f", p->loss / (double)p->losses);
         snprintf(accuracy, sizeof accuracy, "%.2f %%",
                  share((double)p->correct, (double)p->images));
     }

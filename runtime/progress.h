@@ -17,7 +17,7 @@ typedef struct ProgressBar {
     double drawn;            /* when last something was shown */
     bool bar_is_up, headed;
     /* This epoch, as far as it went in this process. */
-    int64_t epoch, steps, images, correct;
+    int64_t epoch, steps, losses, images, correct; /* losses: finite ones */
     double loss, data, seconds;
     /* For the time left: steps of this process and what they took. */
     int64_t all_steps, last_step;

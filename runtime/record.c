@@ -30,6 +30,8 @@ bool record_open(Record *r, const RecordPlaces *p, Status *s)
     return true;
 }
 
+enum { SCALED_FIELDS = 2 }; /* that only runs with a scaled loss have */
+
 void record_step(Record *r, const StepRow *row)
 {
     const LogField field[] = {
@@ -40,18 +42,24 @@ void record_step(Record *r, const StepRow *row)
         {"lr", LOG_REAL, row->lr},
         {"data_ms", LOG_TIME, row->data_ms},
         {"step_ms", LOG_TIME, row->step_ms},
+        {"loss_scale", LOG_REAL, row->loss_scale},
+        {"skips", LOG_COUNT, (double)row->skips},
     };
-    enum { FIELDS = sizeof field / sizeof *field };
-    log_row(&r->given, field, FIELDS);
-    log_row(&r->steps, field, FIELDS);
+    int n = sizeof field / sizeof *field - (row->scaled ? 0 : SCALED_FIELDS);
+    log_row(&r->given, field, n);
+    log_row(&r->steps, field, n);
     const EventScalar scalar[] = {{"step/loss", row->loss},
-                                  {"step/lr", row->lr}};
-    events_scalars(&r->events, row->step, scalar,
-                   sizeof scalar / sizeof *scalar);
-    r->n++;
+                                  {"step/lr", row->lr},
+                                  {"step/loss_scale", row->loss_scale},
+                                  {"step/skips", (double)row->skips}};
+    n = sizeof scalar / sizeof *scalar - (row->scaled ? 0 : SCALED_FIELDS);
+    events_scalars(&r->events, row->step, scalar, n);
     r->images += row->images;
     r->correct += row->correct;
-    r->loss += row->loss;
+    if (isfinite(row->loss)) { /* skipped steps have none that counts */
+        r->n++;
+        r->loss += row->loss;
+    }
     r->data += 1e-3 * row->data_ms;
     r->compute += 1e-3 * row->step_ms;
 }

@@ -17,6 +17,9 @@ typedef struct StepRow {
     int64_t images, correct; /* of the batch */
     double loss, lr;
     double data_ms, step_ms; /* waiting for the batch; computing */
+    bool scaled;             /* the loss is scaled: */
+    double loss_scale;       /* by that */
+    int64_t skips;           /* steps skipped so far */
 } StepRow;
 
 /* The end of an epoch. */

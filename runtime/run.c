@@ -91,13 +91,24 @@ static void step_run(Executor *e, ExecutorGraph *x, uint32_t i, uint32_t slot,
     }
 }
 
-double output_value(const Executor *e, const ExecutorGraph *x,
-                    const PlanPort *p)
+double result_value(const Executor *e, const ExecutorGraph *x, Result r)
 {
+    const PlanPort *p = x->result[r];
     if (!p)
         return 0;
     return dtype_load(p->type.dtype,
                       e->arena + x->graph->buffers[p->buffer].offset);
+}
+
+void results_take(const Executor *e, const ExecutorGraph *x, RunResult *r)
+{
+    r->loss = result_value(e, x, RESULT_LOSS);
+    r->correct = (int64_t)result_value(e, x, RESULT_CORRECT);
+    r->finite = isfinite(r->loss);
+    r->scaled = x->result[RESULT_LOSS_SCALE] != NULL;
+    r->loss_scale = result_value(e, x, RESULT_LOSS_SCALE);
+    r->skips = (int64_t)result_value(e, x, RESULT_SKIPS);
+    r->skips_in_row = (int64_t)result_value(e, x, RESULT_SKIPS_IN_ROW);
 }
 
 /* What every thread does in a run. */
@@ -107,7 +118,7 @@ static void graph_walk(Executor *e, ExecutorGraph *x, uint32_t slot, int thread)
         step_run(e, x, i, slot, thread);
         /* All threads read the same loss, so all leave or none. */
         if ((int32_t)i == x->graph->loss_step &&
-            !isfinite(output_value(e, x, x->loss)))
+            !isfinite(result_value(e, x, RESULT_LOSS)))
             return;
     }
 }
@@ -152,9 +163,7 @@ bool cpu_submit(Executor *e, int graph, uint32_t slot, Status *s)
     graph_walk(e, x, slot, omp_get_thread_num());
     if (run_failed(e, s))
         return false;
-    e->done.loss = output_value(e, x, x->loss);
-    e->done.correct = (int64_t)output_value(e, x, x->correct);
-    e->done.finite = isfinite(e->done.loss);
+    results_take(e, x, &e->done);
     return true;
 }
 

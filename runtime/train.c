@@ -82,6 +82,36 @@ static bool train_blame(Train *t, const Feed *feed, const LoaderBatch *batch,
                        t->writer ? " is kept" : "");
 }
 
+/* The graph skipped this step as those before it, and left all as it was. */
+static bool train_stuck(Train *t, const Feed *feed, const LoaderBatch *batch,
+                        const RunResult *r, Status *s)
+{
+    char why[1024];
+    executor_blame(t->session.executor, feed->graph, (uint32_t)batch->slot, why,
+                   sizeof why);
+    return status_fail(s,
+                       "step %lld (epoch %lld): %lld steps in a row were "
+                       "skipped, their gradients are too large for f16 with a "
+                       "loss scale of %g: %s (try a smaller learning rate, a "
+                       "smaller loss_scale.floor, or precision = bf16)%s%s",
+                       (long long)t->progress.step + 1,
+                       (long long)t->progress.epoch + 1,
+                       (long long)r->skips_in_row, r->loss_scale, why,
+                       t->writer ? "; the last checkpoint is kept in " : "",
+                       t->writer ? checkpoint_folder(t->writer) : "");
+}
+
+/* Can the run go on after that? */
+static bool train_sound(Train *t, const Feed *feed, const LoaderBatch *batch,
+                        const RunResult *r, Status *s)
+{
+    if (!r->scaled)
+        return r->finite || train_blame(t, feed, batch, r->loss, s);
+    return r->skips_in_row <
+               config_int(&t->session.config, "loss_scale.most_skips", 1) ||
+           train_stuck(t, feed, batch, r, s);
+}
+
 static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
                       StepRow *row, Status *s)
 {
@@ -97,8 +127,8 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
     executor_set(e, feed->graph, "seed", (double)p->seed);
     if (!executor_run(e, feed->graph, (uint32_t)batch->slot, &result, s))
         return false;
-    if (!result.finite)
-        return train_blame(t, feed, batch, result.loss, s);
+    if (!train_sound(t, feed, batch, &result, s))
+        return false;
     p->step++;
     p->batch++;
     t->saved = false;
@@ -107,6 +137,9 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
     row->images = batch->count;
     row->loss = result.loss;
     row->correct = result.correct;
+    row->scaled = result.scaled;
+    row->loss_scale = result.loss_scale;
+    row->skips = result.skips;
     row->data_ms = 1e3 * batch->wait;
     row->step_ms = 1e3 * (clock_now() - began);
     return true;
