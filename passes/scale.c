@@ -120,11 +120,9 @@ bool scale_undo(Update *u)
     Value *zero = arena_array(g->arena, u->n, sizeof *zero);
     for (size_t i = 0; i < u->n; i++) {
         Trained *t = &u->item[i];
-        g->loc = graph_node(g, t->weight)->loc;
-        g->hint = t->param.name;
+        update_at(u, i);
         zero[i] = sum_of_zeros(g, t->gradient);
-        t->gradient = ir_mul(g, t->gradient,
-                             ir_broadcast_scalar(g, inverse, t->gradient));
+        t->gradient = update_scale(u, inverse, t->gradient);
     }
     g->loc = 0;
     g->hint = NULL;
