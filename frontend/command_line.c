@@ -82,6 +82,8 @@ static const OptionSpec option_table[] = {
      "print ast, ir, c (cuda: cu) or plan instead of making a program"},
     {"--after", "PASS", VERB_DUMP, OPTION_TEXT, FIELD(after),
      "print the graphs as this pass leaves them (default: as they are built)"},
+    {"--schedule", NULL, VERB_DUMP, OPTION_FLAG, FIELD(schedule),
+     "print the learning rate over the epochs and draw it; with -o: as SVG"},
     {"--passes", "A,B", VERB_OPT, OPTION_TEXT, FIELD(passes),
      "passes to run, in this order; `tgc passes` lists them"},
     {"--print-after", "PASS", RUNS_PASSES, OPTION_TEXT, FIELD(print_after),

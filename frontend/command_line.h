@@ -34,7 +34,7 @@ typedef struct CommandLine {
     bool verbose, time_passes, markdown;
     const char *output, *target, *march, *emit, *after, *print_after, *passes;
     const char *memory; /* budget, as setting memory */
-    bool max_batch;
+    bool max_batch, schedule;
     const char *calibration, *gpu, *epochs;
     const char *save_temps; /* "" where no folder was named; NULL: not asked */
     Words define, set;

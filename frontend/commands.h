@@ -4,6 +4,7 @@
  *     main.c               load -> module -> optimize -> codegen
  *     command_budget.c     does it fit, and what would?
  *     command_estimate.c   how long will it take?
+ *     command_schedule.c   the learning rate over the epochs
  */
 #ifndef TGC_COMMANDS_H
 #define TGC_COMMANDS_H
@@ -40,6 +41,10 @@ int print_max_batch(const CommandLine *c, const Module *m);
 /* The same model with other settings, through the whole pipeline, quietly;
  * "batch=64" and the like, NULL-ended.  NULL where that does not compile. */
 Module *plan_again(const void *command_line, const char *const *settings);
+
+/* command_schedule.c: a table and a curve of 100 columns, or an SVG.  False
+ * after a message. */
+bool print_schedule(const Module *m, bool picture, FILE *out);
 
 /* command_estimate.c */
 int run_estimate(const CommandLine *c);

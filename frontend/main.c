@@ -338,13 +338,21 @@ static int run_opt(const CommandLine *c)
     return code;
 }
 
+static int dump_schedule(const CommandLine *c, const Module *m)
+{
+    Output out;
+    if (!output_open(&out, c->output))
+        return 1;
+    return output_close(&out, print_schedule(m, c->output != NULL, out.file));
+}
+
 static int run_dump(const CommandLine *c)
 {
     Module *m = load_module(c);
     if (!m)
         return 1;
     bool ok = !c->after || optimize_module(m, c, pass_pipeline);
-    int code = ok ? print_module(c, m) : 1;
+    int code = !ok ? 1 : c->schedule ? dump_schedule(c, m) : print_module(c, m);
     module_free(m);
     return code;
 }

@@ -53,6 +53,8 @@ const SettingSpec setting_table[] = {
     {"optimizer.lr", SET_FLOAT, "0.1", .by_kind = "adam=0.001 adamw=0.001 muon=0.02",
      .low = 0, .high = 1e30, .run_time = true, .group = GROUP_MAY,
      .doc = "Learning rate, before the schedule scales it; that of a group changes along with that of all."},
+    {"optimizer.lr_batch", SET_INT, NULL, .low = 1, .high = 1 << 24, .run_time = true,
+     .doc = "Batch that optimizer.lr is meant for: with another the rate is scaled in proportion."},
     {"optimizer.lr_factor", SET_FLOAT, "1", .low = 0, .high = 1e9, .group = GROUP_ONLY,
      .doc = "Factor to the learning rate."},
     {"optimizer.momentum", SET_FLOAT, "0", .by_kind = "muon=0.95", .only = "sgd muon", .low = 0, .high = 1, .group = GROUP_MAY,
@@ -77,18 +79,38 @@ const SettingSpec setting_table[] = {
      .doc = "No element of a gradient is further from 0 than this."},
     {"optimizer.clip_norm", SET_FLOAT, NULL, .low = 1e-30, .high = 1e30,
      .doc = "Gradients are scaled down so that the norm of all together is at most this; after clip_value."},
-    {"schedule", SET_WORD, "constant", .words = "constant multistep cosine", .run_time = true,
+    {"schedule", SET_WORD, "constant", .words = "constant multistep cosine cosine_restarts linear one_cycle", .run_time = true,
      .doc = "How the learning rate changes over the epochs."},
     {"schedule.at", SET_NUMBERS, NULL, .only = "multistep", .low = 0, .high = 1e9, .run_time = true,
-     .doc = "Epochs at whose start the rate is multiplied by gamma, counted from 0, rising."},
+     .doc = "Epochs at whose start the rate is multiplied by gamma, counted from 0, rising; or, below 1, shares of the training."},
     {"schedule.gamma", SET_FLOAT, "0.1", .only = "multistep", .low = 0, .high = 1e6, .run_time = true,
      .doc = "Factor at each of these epochs."},
-    {"schedule.min_lr", SET_FLOAT, "0", .only = "cosine", .low = 0, .high = 1e6, .run_time = true,
-     .doc = "Rate that the cosine ends at."},
+    {"schedule.min_lr", SET_FLOAT, "0", .only = "cosine cosine_restarts linear", .low = 0, .high = 1e6, .run_time = true,
+     .doc = "Rate that it falls to."},
+    {"schedule.period", SET_FLOAT, "10", .only = "cosine_restarts", .low = 1e-3, .high = 1e9, .run_time = true,
+     .doc = "Epochs until the rate is back at its start (T_0)."},
+    {"schedule.period_factor", SET_FLOAT, "1", .only = "cosine_restarts", .low = 1, .high = 1000, .run_time = true,
+     .doc = "How many times longer each such period is than the one before (T_mult)."},
+    {"schedule.rise", SET_FLOAT, "0.3", .only = "one_cycle", .low = 0, .high = 1, .run_time = true,
+     .doc = "Share of the training in which the rate rises."},
+    {"schedule.shape", SET_WORD, "cosine", .only = "one_cycle", .words = "cosine linear", .run_time = true,
+     .doc = "Along which line it rises and falls."},
+    {"schedule.start_factor", SET_FLOAT, "0.04", .only = "one_cycle", .low = 0, .high = 1, .run_time = true,
+     .doc = "Share of the rate at the first step."},
+    {"schedule.end_factor", SET_FLOAT, "4e-6", .only = "one_cycle", .low = 0, .high = 1, .run_time = true,
+     .doc = "Share of the rate at the last step."},
+    {"schedule.cycle_momentum", SET_BOOL, "false", .only = "one_cycle",
+     .doc = "Momentum (beta1 of adam) falls from high_momentum to low_momentum while the rate rises, and the other way; not in groups with one of their own."},
+    {"schedule.low_momentum", SET_FLOAT, "0.85", .only = "one_cycle", .low = 0, .high = 0.9999999, .run_time = true,
+     .doc = "Momentum where the rate is highest."},
+    {"schedule.high_momentum", SET_FLOAT, "0.95", .only = "one_cycle", .low = 0, .high = 0.9999999, .run_time = true,
+     .doc = "Momentum at the first and last step."},
     {"schedule.warmup_epochs", SET_FLOAT, "0", .low = 0, .high = 1e9, .run_time = true,
      .doc = "Epochs at the start that run at warmup_factor times the rate."},
     {"schedule.warmup_factor", SET_FLOAT, "0.1", .low = 0, .high = 1, .run_time = true,
      .doc = "Factor during these epochs."},
+    {"schedule.warmup", SET_WORD, "constant", .words = "constant linear", .run_time = true,
+     .doc = "Whether the factor stays there or rises evenly to 1."},
     {"batch", SET_INT, "128", .low = 1, .high = 1 << 24,
      .doc = "Images in one step."},
     {"epochs", SET_INT, "200", .low = 0, .high = 1e9, .run_time = true,
@@ -537,6 +559,14 @@ static bool check_together(const Settings *s, char *error, size_t size,
         if (at->list[i] <= at->list[i - 1]) {
             fail(error, size, "schedule.at: %.9g after %.9g (epochs must rise)",
                  at->list[i], at->list[i - 1]);
+            return refuse(s, "schedule.at", loc);
+        }
+    for (int i = 1; at && i < at->count; i++)
+        if (at->list[i] >= 1 && at->list[i - 1] > 0 && at->list[i - 1] < 1) {
+            fail(error, size,
+                 "schedule.at: %.9g is a share of the training and %.9g an "
+                 "epoch: write either",
+                 at->list[i - 1], at->list[i]);
             return refuse(s, "schedule.at", loc);
         }
     if (mean && std && mean->count != std->count) {

@@ -148,13 +148,14 @@ static bool find_loss(Autodiff *a, Value *loss)
 
 /* ---- the updates -------------------------------------------------------- */
 
-static Value learning_rate(Graph *g)
+/* What the runtime computes for each step: "lr", "momentum". */
+static Value step_input(Graph *g, const char *name)
 {
-    uint32_t id = find_root(g, "input", "lr");
+    uint32_t id = find_root(g, "input", name);
     g->loc = 0;
-    g->hint = "lr";
+    g->hint = name;
     Type scalar = type_scalar(DT_F32);
-    return id ? node_value(id, 0) : ir_input(g, "lr", &scalar);
+    return id ? node_value(id, 0) : ir_input(g, name, &scalar);
 }
 
 /* Several nodes may read a parameter: the first one's gradient becomes the sum
@@ -199,8 +200,10 @@ static bool update(Autodiff *a)
 {
     Graph *g = a->g;
     size_t n = g->module->n_states;
-    Update u = {.g = g, .c = a->c, .lr = learning_rate(g)};
+    Update u = {.g = g, .c = a->c, .lr = step_input(g, "lr")};
     uint32_t *first = gather_reads(a);
+    if (settings_number(&g->module->settings, "schedule.cycle_momentum") != 0)
+        u.momentum = step_input(g, "momentum");
     u.item = arena_array(g->arena, n, sizeof *u.item);
     for (size_t s = 0; s < n; s++)
         if (first[s] && !add_trained(a, first[s], &u))

@@ -49,6 +49,16 @@ Value optimizer_rate(Update *u, const Trained *t)
     return factor == 1 ? lr : ir_mul_const(g, lr, factor);
 }
 
+Value optimizer_momentum(Update *u, const Trained *t, const char *key)
+{
+    const Settings *all = &u->g->module->settings;
+    double own = optimizer_setting(u, t, key);
+    Type f64 = type_scalar(DT_F64);
+    if (u->momentum.node && own == settings_number(all, key))
+        return ir_cast(u->g, u->momentum, DT_F64);
+    return ir_const(u->g, &f64, own);
+}
+
 Value optimizer_decayed(Update *u, const Trained *t)
 {
     double decay = optimizer_setting(u, t, "optimizer.weight_decay");
@@ -64,13 +74,19 @@ void optimizer_descend(Update *u, const Trained *t, Value from, Value direction)
     update_state(u, t->param.name, t->weight, ir_sub(u->g, from, step));
 }
 
+Value optimizer_ahead(Update *u, const Trained *t, Value gradient, Value m)
+{
+    Value momentum = optimizer_momentum(u, t, "optimizer.momentum");
+    return ir_add(u->g, gradient, update_scale(u, momentum, m));
+}
+
 /* ---- sgd ---------------------------------------------------------------- */
 
 /* m = momentum * m + (1 - dampening) * d, but m = d in the first step. */
 static Value sgd_momentum(Update *u, const Trained *t, Value d)
 {
     Graph *g = u->g;
-    double momentum = optimizer_setting(u, t, "optimizer.momentum");
+    Value momentum = optimizer_momentum(u, t, "optimizer.momentum");
     double dampening = optimizer_setting(u, t, "optimizer.dampening");
     Value before = slot_read(u, t, "momentum"), share = d;
     if (dampening != 0) {
@@ -80,7 +96,7 @@ static Value sgd_momentum(Update *u, const Trained *t, Value d)
             ir_select(g, first, one, ir_const_like(g, steps, 1 - dampening));
         share = update_scale(u, factor, d);
     }
-    Value m = ir_add(g, ir_mul_const(g, before, momentum), share);
+    Value m = ir_add(g, update_scale(u, momentum, before), share);
     slot_write(u, t, "momentum", before, m);
     return m;
 }
@@ -100,8 +116,9 @@ bool sgd_step(Update *u, const Trained *t)
         d = ir_add(g, d, ir_mul_const(g, t->weight, decay));
     if (momentum != 0) {
         Value m = sgd_momentum(u, t, d);
-        bool nesterov = optimizer_setting(u, t, "optimizer.nesterov") != 0;
-        d = nesterov ? ir_add(g, d, ir_mul_const(g, m, momentum)) : m;
+        d = optimizer_setting(u, t, "optimizer.nesterov") != 0
+                ? optimizer_ahead(u, t, d, m)
+                : m;
     }
     optimizer_descend(u, t, t->weight, d);
     return true;

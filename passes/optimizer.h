@@ -28,6 +28,10 @@ bool muon_step(Update *u, const Trained *t);
 /* A setting as it holds for this parameter: "optimizer.momentum". */
 double optimizer_setting(Update *u, const Trained *t, const char *key);
 
+/* optimizer.momentum or optimizer.beta1 of this parameter: a scalar, f64,
+ * which the schedule may change from step to step. */
+Value optimizer_momentum(Update *u, const Trained *t, const char *key);
+
 /* A slot "<parameter>.<what>", zero at the start, of the parameter's type.
  * The graphs of a module share it: the first one to ask makes it. */
 Value slot_read(Update *u, const Trained *t, const char *what);
@@ -36,6 +40,8 @@ void slot_write(Update *u, const Trained *t, const char *what, Value before,
 
 /* The learning rate of this parameter, a scalar of its type. */
 Value optimizer_rate(Update *u, const Trained *t);
+/* Nesterov's direction: gradient + momentum * m. */
+Value optimizer_ahead(Update *u, const Trained *t, Value gradient, Value m);
 /* The weight without the share lr * weight_decay of it: decoupled decay. */
 Value optimizer_decayed(Update *u, const Trained *t);
 /* Its next value is `from` minus lr times direction. */

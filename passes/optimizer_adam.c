@@ -12,25 +12,27 @@
 #include "build.h"
 #include "optimizer.h"
 
-/* beta * slot + (1 - beta) * now, kept. */
+/* beta * slot + (1 - beta) * now, kept.  beta: f64, since 1 - 0.999 would be
+ * off by 1e-5 of itself in f32. */
 static Value running_mean(Update *u, const Trained *t, const char *what,
-                          double beta, Value now)
+                          Value beta, Value now)
 {
     Graph *g = u->g;
     Value before = slot_read(u, t, what);
-    Value mean = ir_add(g, ir_mul_const(g, before, beta),
-                        ir_mul_const(g, now, 1 - beta));
+    Value rest = ir_sub(g, ir_const_like(g, beta, 1), beta);
+    Value mean =
+        ir_add(g, update_scale(u, beta, before), update_scale(u, rest, now));
     slot_write(u, t, what, before, mean);
     return mean;
 }
 
 /* The factor that makes up for a slot that began at 0: 1 / (1 - beta^t).  In
  * f64: with beta2 near 1 little would be left of f32 after the subtraction. */
-static Value correction(Update *u, double beta)
+static Value correction(Update *u, Value beta)
 {
     Graph *g = u->g;
     Value steps = update_steps(u), one = ir_const_like(g, steps, 1);
-    Value power = ir_binary(g, &op_pow, ir_const_like(g, steps, beta), steps);
+    Value power = ir_binary(g, &op_pow, beta, steps);
     return ir_div(g, one, ir_sub(g, one, power));
 }
 
@@ -45,8 +47,9 @@ static Value largest(Update *u, const Trained *t, Value v)
 static void adam(Update *u, const Trained *t, Value from, Value gradient)
 {
     Graph *g = u->g;
-    double beta1 = optimizer_setting(u, t, "optimizer.beta1");
-    double beta2 = optimizer_setting(u, t, "optimizer.beta2");
+    Value beta1 = optimizer_momentum(u, t, "optimizer.beta1");
+    Type f64 = type_scalar(DT_F64);
+    Value beta2 = ir_const(g, &f64, optimizer_setting(u, t, "optimizer.beta2"));
     double eps = optimizer_setting(u, t, "optimizer.eps");
     Value m = running_mean(u, t, "mean", beta1, gradient);
     Value v =

@@ -57,14 +57,14 @@ static Value newton_schulz(Update *u, Value x, int steps)
 static Value muon_momentum(Update *u, const Trained *t)
 {
     Graph *g = u->g;
-    double momentum = optimizer_setting(u, t, "optimizer.momentum");
-    if (momentum == 0)
+    Value momentum = optimizer_momentum(u, t, "optimizer.momentum");
+    if (optimizer_setting(u, t, "optimizer.momentum") == 0)
         return t->gradient;
     Value before = slot_read(u, t, "momentum");
-    Value m = ir_add(g, ir_mul_const(g, before, momentum), t->gradient);
+    Value m = ir_add(g, update_scale(u, momentum, before), t->gradient);
     slot_write(u, t, "momentum", before, m);
     bool nesterov = optimizer_setting(u, t, "optimizer.nesterov") != 0;
-    return nesterov ? ir_add(g, t->gradient, ir_mul_const(g, m, momentum)) : m;
+    return nesterov ? optimizer_ahead(u, t, t->gradient, m) : m;
 }
 
 bool muon_step(Update *u, const Trained *t)

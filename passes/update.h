@@ -30,10 +30,11 @@ typedef struct Update {
     PassContext *c;
     Trained *item; /* in the order of the module's states */
     size_t n;
-    Value lr;    /* a scalar, f32 */
-    Value apply; /* bool scalar: where it is false, no state changes that
-                    update_state writes; NO_VALUE: they always change */
-    Value steps; /* what update_steps gives, once somebody asked */
+    Value lr;       /* a scalar, f32 */
+    Value momentum; /* likewise, where the schedule changes it; or NO_VALUE */
+    Value apply;    /* bool scalar: where it is false, no state changes that
+                       update_state writes; NO_VALUE: they always change */
+    Value steps;    /* what update_steps gives, once somebody asked */
 } Update;
 
 /* Appends all stages.  False with c->error: settings that do not fit. */

@@ -76,8 +76,9 @@ bool session_graph(const Session *x, const char *name, int *graph, Status *s)
             "and label i32[N]",
             name, x->plan->model);
     /* Everything that it asks for must be something that is given. */
-    static const char *const known[] = {"image", "label", "count",       "lr",
-                                        "step",  "seed",  "other_label", "mix"};
+    static const char *const known[] = {"image", "label",       "count",
+                                        "lr",    "momentum",    "step",
+                                        "seed",  "other_label", "mix"};
     const PlanGraph *g = &x->plan->graphs[*graph];
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         bool found = false;

@@ -123,6 +123,9 @@ static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
                           (double)p->batch / (double)t->batches);
     executor_set(e, feed->graph, "lr", row->lr);
     executor_set(e, feed->graph, "mix", batch->mix);
+    executor_set(e, feed->graph, "momentum",
+                 schedule_momentum(&t->schedule, p->epoch,
+                                   (double)p->batch / (double)t->batches));
     executor_set(e, feed->graph, "step", (double)p->step);
     executor_set(e, feed->graph, "seed", (double)p->seed);
     if (!executor_run(e, feed->graph, (uint32_t)batch->slot, &result, s))
@@ -391,6 +394,7 @@ static bool open_batches(Train *t, Status *s)
     int64_t batch = t->train.slots.rows, samples = loader_samples(t->images);
     t->full = samples / batch;
     t->batches = loader_batches(t->images);
+    t->schedule.batches = t->batches;
     t->tail.graph = -1;
     if (t->resumed && t->progress.samples != samples)
         return status_fail(s,
@@ -492,10 +496,9 @@ static void train_greet(const Train *t)
     greet_changes(t);
     if (!t->writer)
         printf("note: without --save-dir nothing is saved\n");
-    const Schedule *c = &t->schedule;
-    if (c->kind == LR_MULTISTEP && c->at[c->n_at - 1] >= (double)t->epochs)
-        printf("note: schedule.at has epoch %g, but training ends after %lld\n",
-               c->at[c->n_at - 1], (long long)t->epochs);
+    char why[512];
+    if (schedule_warning(&t->schedule, &x->config, why, sizeof why))
+        printf("note: %s\n", why);
     fflush(stdout);
 }
 

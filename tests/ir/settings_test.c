@@ -118,10 +118,12 @@ static void test_messages(void **state)
          "optimizer.lr: nan is out of range (0 to 1e+30)"},
         {"optimizer.nesterov", "yes",
          "optimizer.nesterov must be true or false, not yes"},
-        {"schedule", "linear",
-         "schedule: unknown word linear (one of: constant multistep cosine)"},
+        {"schedule", "step",
+         "schedule: unknown word step (one of: constant multistep cosine "
+         "cosine_restarts linear one_cycle)"},
         {"schedule", "",
-         "schedule: unknown word  (one of: constant multistep cosine)"},
+         "schedule: unknown word  (one of: constant multistep cosine "
+         "cosine_restarts linear one_cycle)"},
         {"tail", "drop keep",
          "tail: unknown word drop keep (one of: drop "
          "keep)"},
@@ -165,6 +167,9 @@ static void test_contradictions(void **state)
     assert_false(finish(f));
     assert_string_equal(f->error,
                         "schedule.at: 100 after 150 (epochs must rise)");
+    assert_true(set(f, "schedule.at", "[0.5, 100]"));
+    assert_false(finish(f));
+    assert_true(set(f, "schedule.at", "[0.5, 0.75]") && finish(f));
     assert_true(set(f, "schedule.at", "[100, 150]") && finish(f));
     assert_true(set(f, "optimizer.nesterov", "true"));
     assert_false(finish(f));

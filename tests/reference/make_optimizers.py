@@ -63,7 +63,8 @@ def optimizers(net, options):
     """A parameter's options: those outside, then those of each group that has
     its name; a group with an optimizer of its own starts from nothing."""
     common = {k: v for k, v in options.items()
-              if k not in ("groups", "kind", "clip_norm", "clip_value")}
+              if k not in ("groups", "kind", "clip_norm", "clip_value",
+                           "one_cycle")}
     result = []
     for name, p in net.named_parameters():
         kind, own = options["kind"], dict(common)
@@ -85,6 +86,9 @@ def train(case, data):
          for name, t in net.state_dict().items() if t.dtype == torch.float64},
         strict=False)
     steps = optimizers(net, options)
+    cycles = [torch.optim.lr_scheduler.OneCycleLR(
+        o, total_steps=these.STEPS, **options["one_cycle"])
+        for o in steps if "one_cycle" in options]
     x, t = make_golden.read_split(data, "train")
     x = x.float().double()
     losses, norms = [], []
@@ -99,7 +103,7 @@ def train(case, data):
         if "clip_norm" in options:
             norms.append(torch.nn.utils.clip_grad_norm_(
                 net.parameters(), options["clip_norm"]).item())
-        for optimizer in steps:
+        for optimizer in steps + cycles:
             optimizer.step()
         losses.append(loss.item())
     return {"loss": losses, "norms": norms,

@@ -4,6 +4,7 @@ tgc's run of the same with it. Rates are powers of two: exact in every type.
 Images are pixels / 255, rounded to float32 as tgc does.
 
     train    what stands in the train section of the model file
+    extra    only with --table: others have the same in them
     torch    the same for make_optimizers.py: an optimizer and its options,
              groups as (patterns, optimizer or None, options), clipping
 """
@@ -18,6 +19,7 @@ CASES = {
         torch=dict(kind="sgd", lr=2**-4, momentum=0.9, dampening=0.5,
                    weight_decay=1e-3)),
     "sgd_nesterov": dict(
+        extra=True,
         train="optimizer sgd { lr = 0.0625, momentum = 0.9, nesterov = true, "
               "weight_decay = 1e-3 }",
         torch=dict(kind="sgd", lr=2**-4, momentum=0.9, nesterov=True,
@@ -33,6 +35,7 @@ CASES = {
                            (("linear.*",), None,
                             dict(lr=2**-6, momentum=0))])),
     "adam": dict(
+        extra=True,
         train="optimizer adam { lr = 0.0078125, weight_decay = 0 }",
         torch=dict(kind="adam", lr=2**-7)),
     "adam_decay": dict(
@@ -50,6 +53,7 @@ CASES = {
         torch=dict(kind="adamw", lr=2**-7, weight_decay=0.5,
                    groups=[(NO_DECAY, None, dict(weight_decay=0))])),
     "adamw_amsgrad": dict(
+        extra=True,
         train="optimizer adamw { lr = 0.0078125, amsgrad = true, "
               "weight_decay = 0.01 }",
         torch=dict(kind="adamw", lr=2**-7, amsgrad=True, weight_decay=0.01)),
@@ -74,6 +78,7 @@ CASES = {
               "clip_norm = 0.5 }",
         torch=dict(kind="sgd", lr=2**-2, momentum=0.9, clip_norm=0.5)),
     "clip_value": dict(
+        extra=True,
         train="optimizer sgd { lr = 0.25, momentum = 0, weight_decay = 0, "
               "clip_value = 0.015625 }",
         torch=dict(kind="sgd", lr=2**-2, clip_value=2**-6)),
@@ -82,4 +87,18 @@ CASES = {
               "clip_norm = 0.25, eps = 0.01, weight_decay = 0 }",
         torch=dict(kind="adam", lr=2**-7, clip_value=2**-3, clip_norm=2**-2,
                    eps=0.01)),
+    "sgd_one_cycle": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0.9, nesterov = true, "
+              "weight_decay = 0 }\nepochs = 1\n"
+              "schedule one_cycle { cycle_momentum = true }",
+        torch=dict(kind="sgd", lr=2**-4, momentum=0.9, nesterov=True,
+                   one_cycle=dict(max_lr=2**-4)), rounded=True),
+    "adam_one_cycle": dict(
+        train="optimizer adam { lr = 0.0078125, weight_decay = 0 }\n"
+              "epochs = 1\nschedule one_cycle { cycle_momentum = true, "
+              "shape = linear, low_momentum = 0.5, high_momentum = 0.75 }",
+        torch=dict(kind="adam", lr=2**-7,
+                   one_cycle=dict(max_lr=2**-7, anneal_strategy="linear",
+                                  base_momentum=0.5, max_momentum=0.75)),
+        rounded=True),
 }
