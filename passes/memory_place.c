@@ -7,6 +7,7 @@
  * mobile GPUs", 2019, compares such orders).  All are tried until one reaches
  * the bytes live at once, below which nothing can go. */
 #include "memory.h"
+#include "memory_gaps.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,53 +81,19 @@ enum { N_ORDERS = sizeof orders / sizeof *orders };
 
 /* ---- one order ---------------------------------------------------------- */
 
-static bool live_together(const Item *a, const Item *b)
-{
-    return a->first <= b->last && b->first <= a->last;
-}
-
-/* placed[0 .. n-1] are sorted by offset. */
-static int64_t best_gap(const Item *item, const Item *placed, uint32_t n)
-{
-    int64_t end = 0, best = -1, best_size = INT64_MAX;
-    for (uint32_t i = 0; i < n; i++) {
-        const Item *p = &placed[i];
-        if (!live_together(item, p))
-            continue;
-        int64_t gap = p->offset - end;
-        if (gap >= item->room && gap < best_size) {
-            best = end;
-            best_size = gap;
-        }
-        if (p->offset + p->room > end)
-            end = p->offset + p->room;
-    }
-    return best >= 0 ? best : end;
-}
-
-static void insert(Item *placed, uint32_t n, const Item *item)
-{
-    uint32_t low = 0, high = n;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (placed[middle].offset <= item->offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    memmove(&placed[low + 1], &placed[low], (n - low) * sizeof *placed);
-    placed[low] = *item;
-}
-
-/* Sets the items' offsets; returns the end of the last one. */
-static int64_t place_in_order(Item *item, uint32_t n, Item *placed)
+/* Sets the items' offsets; returns the end of the last one, or no less than
+ * `most` as soon as it is that. */
+static int64_t place_in_order(Item *item, uint32_t n, Gaps *gaps, int64_t most)
 {
     int64_t end = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        item[i].offset = best_gap(&item[i], placed, i);
-        insert(placed, i, &item[i]);
-        if (item[i].offset + item[i].room > end)
-            end = item[i].offset + item[i].room;
+    gaps_clear(gaps);
+    for (uint32_t i = 0; i < n && end < most; i++) {
+        Item *x = &item[i];
+        x->offset = gaps_find(gaps, x->room, x->first, x->last);
+        Span span = {x->offset, x->offset + x->room, x->first, x->last};
+        gaps_take(gaps, &span);
+        if (span.end > end)
+            end = span.end;
     }
     return end;
 }
@@ -156,22 +123,22 @@ static int64_t most_live(const Item *item, uint32_t n, uint32_t n_steps,
     return most;
 }
 
-static int64_t place_items(Item *item, uint32_t n, int64_t bound, MemoryPlan *p,
-                           int64_t base)
+static int64_t place_items(Item *item, uint32_t n, uint32_t n_steps,
+                           int64_t bound, MemoryPlan *p, int64_t base)
 {
-    Item *placed = calloc((size_t)n + 1, sizeof *placed);
-    assert(placed && "memory for a list of buffers");
+    Arena *a = arena_new();
+    Gaps *gaps = gaps_new(n_steps, a);
     int64_t best = INT64_MAX;
     for (int o = 0; o < N_ORDERS && best > bound; o++) {
         qsort(item, n, sizeof *item, orders[o]);
-        int64_t end = place_in_order(item, n, placed);
+        int64_t end = place_in_order(item, n, gaps, best);
         if (end >= best)
             continue;
         best = end;
         for (uint32_t i = 0; i < n; i++)
             p->buffer[item[i].buffer].offset = base + item[i].offset;
     }
-    free(placed);
+    arena_free(a);
     return n ? best : 0;
 }
 
@@ -188,8 +155,9 @@ void memory_place(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base,
                          .last = b->last,
                          .room = memory_room(g, b)};
     }
-    int64_t bound = most_live(item, n, n_steps ? n_steps : 1, &p->peak_step);
-    p->arena_bytes = base + place_items(item, n, bound, p, base);
+    n_steps = n_steps ? n_steps : 1;
+    int64_t bound = most_live(item, n, n_steps, &p->peak_step);
+    p->arena_bytes = base + place_items(item, n, n_steps, bound, p, base);
     p->live_bytes = base + bound;
     free(item);
 }
@@ -245,29 +213,53 @@ typedef struct Live {
     size_t n;
 } Live;
 
+static int by_number_of(const Buffer *x, const Buffer *y, uint32_t a,
+                        uint32_t b)
+{
+    if (a != b)
+        return a < b ? -1 : 1;
+    return x < y ? -1 : x > y; /* all are of one array */
+}
+
 static int compare_first(const void *a, const void *b)
 {
     const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
-    if (x->first != y->first)
-        return x->first < y->first ? -1 : 1;
-    return x < y ? -1 : x > y;
+    return by_number_of(x, y, x->first, y->first);
 }
 
-static void drop_dead(Live *l, uint32_t step)
+static int compare_last(const void *a, const void *b)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->buffer[i]->last >= step)
-            l->buffer[n++] = l->buffer[i];
-    l->n = n;
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    return by_number_of(x, y, x->last, y->last);
+}
+
+/* The first that does not begin below offset. */
+static size_t live_at(const Live *l, int64_t offset)
+{
+    size_t low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (l->buffer[middle]->offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void drop_live(Live *l, const Buffer *b)
+{
+    size_t at = live_at(l, b->offset);
+    assert(at < l->n && l->buffer[at] == b && "it was added");
+    l->n--;
+    memmove(&l->buffer[at], &l->buffer[at + 1],
+            (l->n - at) * sizeof *l->buffer);
 }
 
 static bool add_live(const Check *c, Live *l, const Buffer *b)
 {
     int64_t end = b->offset + memory_room(c->g, b);
-    size_t at = 0;
-    while (at < l->n && l->buffer[at]->offset < b->offset)
-        at++;
+    size_t at = live_at(l, b->offset);
     const Buffer *before = at ? l->buffer[at - 1] : NULL;
     const Buffer *behind = at < l->n ? l->buffer[at] : NULL;
     if ((before && before->offset + memory_room(c->g, before) > b->offset) ||
@@ -289,15 +281,19 @@ static bool add_live(const Check *c, Live *l, const Buffer *b)
 static bool check_overlaps(const Check *c, Arena *a)
 {
     const MemoryPlan *p = c->p;
-    const Buffer **start = arena_array(a, p->n_buffers, sizeof *start);
-    Live live = {arena_array(a, p->n_buffers + 1, sizeof *live.buffer), 0};
-    for (uint32_t i = 0; i < p->n_buffers; i++)
-        start[i] = &p->buffer[i];
-    if (p->n_buffers)
-        qsort(start, p->n_buffers, sizeof *start, compare_first);
-    for (uint32_t i = 0; i < p->n_buffers; i++) {
-        if (i && start[i]->first != start[i - 1]->first)
-            drop_dead(&live, start[i]->first);
+    uint32_t n = p->n_buffers, ended = 0;
+    const Buffer **start = arena_array(a, n, sizeof *start);
+    const Buffer **end = arena_array(a, n, sizeof *end);
+    Live live = {arena_array(a, (size_t)n + 1, sizeof *live.buffer), 0};
+    for (uint32_t i = 0; i < n; i++)
+        start[i] = end[i] = &p->buffer[i];
+    if (n) {
+        qsort(start, n, sizeof *start, compare_first);
+        qsort(end, n, sizeof *end, compare_last);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        while (end[ended]->last < start[i]->first)
+            drop_live(&live, end[ended++]);
         if (!add_live(c, &live, start[i]))
             return false;
     }
