@@ -2,7 +2,7 @@
  *
  *     memory.c         which buffers there are, and from when to when
  *     memory_place.c   where in the arena each of them lies
- *     memory_gaps.c    the search for room, for which it has a header of its own
+ *     memory_gaps.c    the search for room (memory_gaps.h)
  */
 #ifndef TGC_MEMORY_H
 #define TGC_MEMORY_H

@@ -130,6 +130,14 @@ static bool refuse_kind(const WeightFile *f, const unsigned char *look,
     return true;
 }
 
+/* A safetensors file, by its name or by the brace after eight bytes. */
+static bool is_safetensors(const WeightFile *f, const unsigned char *look)
+{
+    static const char suffix[] = ".safetensors";
+    size_t n = strlen(f->input.path), m = sizeof suffix - 1;
+    return look[8] == '{' || (n > m && !strcmp(f->input.path + n - m, suffix));
+}
+
 static bool open_kind(WeightFile *f, Status *s)
 {
     unsigned char look[LOOK] = {0};
@@ -143,7 +151,14 @@ static bool open_kind(WeightFile *f, Status *s)
         return open_zip(f, s);
     if (is_legacy(look))
         return weights_open_legacy(f, s);
-    return refuse_kind(f, look, s) && open_safetensors(f, s);
+    if (!refuse_kind(f, look, s))
+        return false;
+    if (is_safetensors(f, look))
+        return open_safetensors(f, s);
+    return status_fail(s,
+                       "%s is no file of weights that tgc knows: it reads "
+                       "safetensors, PyTorch's .pt and .pth, and NumPy's .npz",
+                       f->input.path);
 }
 
 /* ---- opening ------------------------------------------------------------- */

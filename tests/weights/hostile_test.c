@@ -674,9 +674,10 @@ static void test_kinds(void **state)
         const char *part, *data;
         size_t n;
     } cases[] = {
-        {"or no safetensors file", CODE("")},
-        {"or no safetensors file", CODE("x")},
-        {"or no safetensors file", CODE("something else altogether")},
+        {"no file of weights that tgc knows", CODE("")},
+        {"no file of weights that tgc knows", CODE("x")},
+        {"no file of weights that tgc knows",
+         CODE("something else altogether")},
         {"one NumPy array without a name", CODE("\x93NUMPY\1\0")},
         {"is an HDF5 file", CODE("\x89HDF\r\n\x1a\n")},
         {"Python pickle, but not PyTorch's", CODE("\x80\3}q\0.")},
