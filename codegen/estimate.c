@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEPS_A_RUN = 24, PATH_SIZE = 4096, LIST_SIZE = STEPS_A_RUN * 12 };
+enum { STEPS_A_RUN = 24, PATH_SIZE = 4096, LIST_SIZE = STEPS_A_RUN * 12 + 32 };
 static const double SECONDS_MOST = 50; /* of measuring a model */
 
 typedef struct Unknown {
@@ -25,7 +25,7 @@ typedef struct Measuring {
     Calibration *calibration;
     Arena *arena;
     int threads;
-    Unknown *unknown;
+    Unknown *unknown; /* of the graph */
     size_t n, cap;
     char folder[PATH_SIZE], binary[PATH_SIZE + 16], log[PATH_SIZE + 16];
     sigset_t signals;
@@ -139,8 +139,9 @@ static bool read_times(Measuring *x, size_t from, size_t to)
 
 static bool time_some(Measuring *x, size_t from, size_t to)
 {
-    char list[LIST_SIZE] = "", threads[32];
-    int failed, used = 0;
+    char list[LIST_SIZE], threads[32];
+    int failed;
+    int used = snprintf(list, sizeof list, "%s:", x->graph->g->name);
     for (size_t i = from; i < to; i++)
         used += snprintf(list + used, sizeof list - (size_t)used, "%s%u",
                          i > from ? "," : "", x->unknown[i].step);
@@ -196,10 +197,10 @@ static Estimate add_up(const Measuring *x)
     return out;
 }
 
-static const ProgramGraph *train_graph(const Program *p)
+static const ProgramGraph *graph_named(const Program *p, const char *name)
 {
     for (size_t i = 0; i < p->n_graphs; i++)
-        if (!strcmp(p->graph[i].g->name, "train"))
+        if (!strcmp(p->graph[i].g->name, name))
             return &p->graph[i];
     return NULL;
 }
@@ -215,39 +216,83 @@ static bool measure_unknown(Measuring *x, const char *path)
     return ok && (!path || calibration_write(x->calibration, path, x->error));
 }
 
+/* A step runs each graph that is there as often as this. */
+typedef struct Part {
+    const char *graph;
+    double times;
+} Part;
+
+static void parts_of(const Module *m, Part part[2])
+{
+    double parts = settings_number(&m->settings, "accumulate");
+    part[0] = (Part){"train", 1};
+    part[1] = (Part){"train_part", parts - 1};
+}
+
+static bool estimate_graph(Measuring *x, const Part *part, const char *path,
+                           Estimate *out)
+{
+    x->graph = graph_named(x->program, part->graph);
+    x->n = 0;
+    if (!x->graph)
+        return true;
+    find_unknown(x);
+    if (x->n && !measure_unknown(x, path))
+        return false;
+    Estimate one = add_up(x);
+    out->seconds += part->times * one.seconds;
+    out->steps += one.steps;
+    out->measured += one.measured;
+    return true;
+}
+
 bool codegen_estimate(const Module *m, const CodegenOptions *o, Calibration *c,
                       const char *path, Estimate *out, Error *e)
 {
+    Part part[2];
     Measuring x = {.o = o, .module = m, .calibration = c, .error = e};
+    *out = (Estimate){0};
     x.program = program_new(m, o->target, e);
     if (!x.program)
         return false;
     x.threads = (int)target_threads(m);
     x.arena = x.program->arena;
-    x.graph = train_graph(x.program);
-    bool ok = x.graph || error_set(e, "%s has no graph train", m->name);
-    if (ok)
-        find_unknown(&x);
-    ok = ok && (!x.n || measure_unknown(&x, path));
-    if (ok)
-        *out = add_up(&x);
+    parts_of(m, part);
+    bool ok = graph_named(x.program, "train") ||
+              error_set(e, "%s has no graph train", m->name);
+    for (int i = 0; ok && i < 2; i++)
+        ok = estimate_graph(&x, &part[i], path, out);
     program_free(x.program);
     return ok;
 }
 
-Estimate estimate_by_rates(const Module *m, const Rates *r)
+Estimate estimate_by_target(const Module *m, const Target *t)
 {
+    Part part[2];
     Estimate out = {0};
-    const Graph *g = module_graph(m, "train");
     Arena *a = arena_new();
-    Steps s = g ? graph_steps(g, a) : (Steps){0};
-    for (uint32_t i = 0; i < s.n; i++) {
-        StepCost c = step_cost(g, &s.step[i]);
-        out.seconds += step_roofline(&c, r);
+    parts_of(m, part);
+    for (int k = 0; k < 2; k++) {
+        const Graph *g = module_graph(m, part[k].graph);
+        Steps s = g ? graph_steps(g, a) : (Steps){0};
+        for (uint32_t i = 0; i < s.n; i++)
+            out.seconds += part[k].times * t->seconds(t, g, &s.step[i]);
+        out.steps += s.n;
     }
-    out.steps = s.n;
     arena_free(a);
     return out;
+}
+
+static double rated_seconds(const Target *t, const Graph *g, const Step *s)
+{
+    StepCost c = step_cost(g, s);
+    return step_roofline(&c, t->self);
+}
+
+Estimate estimate_by_rates(const Module *m, Rates *r)
+{
+    Target t = {.self = r, .seconds = rated_seconds};
+    return estimate_by_target(m, &t);
 }
 
 /* ---- for the passes ------------------------------------------------------ */

@@ -25,8 +25,9 @@ bool codegen_estimate(const Module *m, const CodegenOptions *o, Calibration *c,
 
 extern const Rates cpu_rates; /* of a cpu that nothing is known about */
 
-/* By rates alone. */
-Estimate estimate_by_rates(const Module *m, const Rates *r);
+/* By Target.seconds; by rates alone. */
+Estimate estimate_by_target(const Module *m, const Target *t);
+Estimate estimate_by_rates(const Module *m, Rates *r);
 
 /* A target whose Target.seconds are those of the calibration where it knows
  * the step.  Free with target_uncalibrate. */

@@ -86,6 +86,7 @@ typedef struct Elab {
     Graph *graph;
     bool training;
     int64_t batch;
+    int64_t parts;    /* that a step's batch is computed in */
     Value seed, step; /* inputs, made when first needed */
     int64_t streams;  /* random ops so far */
     Scope paths;      /* names of states */

@@ -2,6 +2,8 @@
  *
  *     train       image, label, lr -> loss (mean over the batch), correct;
  *                 with mixup or cutmix also other_label, mix
+ *     train_part  a part of it that only adds up gradients, where the setting
+ *                 accumulate asks for parts
  *     train_tail  the same for the last, smaller batch of an epoch
  *     eval        image, label, count -> loss (sum), correct, over the first
  *                 `count` images of the batch: the last batch is padded
@@ -232,9 +234,11 @@ static void build_graph(Elab *el, const char *name, bool training,
     if (input_type(el, &image)) {
         Value x = input(el, "image", &image);
         Value y = input(el, "label", &label);
-        Type scalar = type_scalar(DT_F32);
+        Type scalar = type_scalar(DT_F32), exact = type_scalar(DT_F64);
         if (training)
             input(el, "lr", &scalar);
+        if (training && el->parts > 1)
+            input(el, "share", &exact); /* of the step's images */
         Datum scores = elab_run_net(el, to_precision(el, x));
         if (!el->diag->errors && check_scores(el, scores)) {
             note_classes(el, scores.tensor);
@@ -247,18 +251,20 @@ static void build_graph(Elab *el, const char *name, bool training,
 
 /* Images in the last batch of an epoch, where it is kept and differs; else 0.
  */
-static int64_t tail_batch(const Settings *s)
+static int64_t tail_batch(const Settings *s, int64_t batch)
 {
-    int64_t batch = (int64_t)settings_number(s, "batch");
     if (strcmp(settings_text(s, "tail"), "keep"))
         return 0;
     return settings_samples(s) % batch;
 }
 
+/* With several parts to a batch, a batch of a graph is one of them. */
 static void build_graphs(Elab *el)
 {
-    int64_t batch = (int64_t)settings_number(&el->module->settings, "batch");
-    int64_t tail = tail_batch(&el->module->settings);
+    const Settings *s = &el->module->settings;
+    el->parts = (int64_t)settings_number(s, "accumulate");
+    int64_t batch = (int64_t)settings_number(s, "batch") / el->parts;
+    int64_t tail = tail_batch(s, batch);
     build_graph(el, "train", true, batch);
     if (!el->diag->errors && !has_parameter(el))
         diag_error(el->diag, el->net->item->name.span,
@@ -266,6 +272,8 @@ static void build_graphs(Elab *el)
                    el->net->item->name.text);
     if (!el->diag->errors)
         elab_check_groups(el);
+    if (!el->diag->errors && el->parts > 1)
+        build_graph(el, "train_part", true, batch);
     if (!el->diag->errors && tail)
         build_graph(el, "train_tail", true, tail);
     if (!el->diag->errors)

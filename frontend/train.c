@@ -224,6 +224,24 @@ static Span span_of(const Elab *el, uint32_t loc)
     return (Span){0};
 }
 
+/* accumulate must divide batch. */
+static void check_parts(const Elab *el)
+{
+    const Settings *s = &el->module->settings;
+    int64_t batch = (int64_t)settings_number(s, "batch"), near;
+    int64_t parts = (int64_t)settings_number(s, "accumulate");
+    uint32_t loc = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->item[i].key, "accumulate"))
+            loc = s->item[i].loc;
+    for (near = parts < batch ? parts : batch; batch % near;)
+        near--;
+    if (batch % parts)
+        diag_error(el->diag, span_of(el, loc),
+                   "accumulate = %lld does not divide batch = %lld (%lld does)",
+                   (long long)parts, (long long)batch, (long long)near);
+}
+
 void elab_settings(Elab *el)
 {
     char error[MAX_TEXT];
@@ -241,4 +259,6 @@ void elab_settings(Elab *el)
         return;
     if (!settings_finish(&m->settings, m->arena, error, sizeof error, &loc))
         diag_error(el->diag, span_of(el, loc), "%s", error);
+    else
+        check_parts(el);
 }

@@ -29,6 +29,11 @@ Graph *graph_new(Module *m, const char *name)
     return g;
 }
 
+bool graph_trains(const Graph *g)
+{
+    return !strncmp(g->name, "train", 5) && (!g->name[5] || g->name[5] == '_');
+}
+
 void graph_free(Graph *g)
 {
     if (g)

@@ -130,6 +130,8 @@ struct Graph {
 };
 
 Graph *graph_new(Module *m, const char *name);
+/* Is it part of a step of training: "train", "train_part", "train_tail"? */
+bool graph_trains(const Graph *g);
 void graph_free(Graph *g);
 
 /* Append a node.  Attributes may come in any order; those left out get the

@@ -113,6 +113,8 @@ const SettingSpec setting_table[] = {
      .doc = "Whether the factor stays there or rises evenly to 1."},
     {"batch", SET_INT, "128", .low = 1, .high = 1 << 24,
      .doc = "Images in one step."},
+    {"accumulate", SET_INT, "1", .low = 1, .high = 1 << 24,
+     .doc = "Parts that a batch is computed in, one after the other, their gradients added up: less memory for activations, the same step but for batch norm, which sees a part at a time. Divides the batch."},
     {"epochs", SET_INT, "200", .low = 0, .high = 1e9, .run_time = true,
      .doc = "Passes over the training images."},
     {"eval_every", SET_INT, "1", .low = 1, .high = 1e9, .run_time = true,

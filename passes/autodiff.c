@@ -217,6 +217,18 @@ static bool update(Autodiff *a)
 
 /* ---- the pass ----------------------------------------------------------- */
 
+/* Times the share of the step's images that this graph sees: the gradients of
+ * several batches add up to that of one batch of them all. */
+static Value loss_gradient(Graph *g, Value loss)
+{
+    uint32_t share = find_root(g, "input", "share");
+    Value seed = scale_seed(g, loss);
+    if (!share)
+        return seed;
+    return ir_mul(g, seed,
+                  ir_cast(g, node_value(share, 0), graph_type(g, loss)->dtype));
+}
+
 static bool autodiff_graph(Graph *g, PassContext *c)
 {
     Value loss;
@@ -226,7 +238,7 @@ static bool autodiff_graph(Graph *g, PassContext *c)
     a.gradient = arena_array(g->arena, (size_t)a.n * MAX_OUT, sizeof(Value));
     find_wanted(&a, loss);
     set_place(g, loss.node);
-    *gradient_of(&a, loss) = scale_seed(g, loss);
+    *gradient_of(&a, loss) = loss_gradient(g, loss);
     bool ok = true;
     for (uint32_t id = loss.node; ok && id > 0; id--)
         if (a.wanted[id])
@@ -235,12 +247,6 @@ static bool autodiff_graph(Graph *g, PassContext *c)
     g->loc = 0;
     g->hint = NULL;
     return ok;
-}
-
-/* The graphs that are a step of training. */
-static bool is_step(const Graph *g)
-{
-    return !strcmp(g->name, "train") || !strcmp(g->name, "train_tail");
 }
 
 static bool updates_parameter(const Graph *g)
@@ -259,7 +265,7 @@ static bool run(Module *m, PassContext *c)
 {
     for (size_t i = 0; i < m->n_graphs; i++) {
         Graph *g = m->graph[i];
-        if (!is_step(g))
+        if (!graph_trains(g))
             continue;
         if (updates_parameter(g))
             return pass_fail(c, 0, "graph %s trains its parameters already",

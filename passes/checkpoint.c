@@ -28,11 +28,6 @@ typedef struct Search {
     int64_t low, high;
 } Search;
 
-static bool is_step(const Graph *g)
-{
-    return !strcmp(g->name, "train") || !strcmp(g->name, "train_tail");
-}
-
 /* Arena of the graph as it will be planned; -1: it cannot be. */
 static int64_t measure(const Search *s, Graph *g)
 {
@@ -122,7 +117,7 @@ static bool run(Module *m, PassContext *c)
         budget -= target_scratch_all(c->target, m);
     int64_t base = memory_base(m, c);
     for (size_t i = 0; i < m->n_graphs; i++) {
-        if (!is_step(m->graph[i]))
+        if (!graph_trains(m->graph[i]))
             continue;
         Graph *now = checkpoint_graph(m->graph[i], c, base, budget);
         if (now != m->graph[i])

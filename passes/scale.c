@@ -110,6 +110,12 @@ static void count_skips(Graph *g, Value finite)
 
 /* ---- the stage ---------------------------------------------------------- */
 
+void scale_report(Graph *g)
+{
+    if (is_scaled(g))
+        ir_output(g, "loss_scale", read_scale(g));
+}
+
 bool scale_undo(Update *u)
 {
     Graph *g = u->g;

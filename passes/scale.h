@@ -22,6 +22,9 @@
 /* The gradient of the loss with respect to itself: 1, or the scale. */
 Value scale_seed(Graph *g, Value loss);
 
+/* For a graph that leaves the scale to another: its output loss_scale. */
+void scale_report(Graph *g);
+
 /* A stage of update.h: gradients of the loss, and whether they are finite. */
 bool scale_undo(Update *u);
 

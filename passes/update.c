@@ -1,5 +1,6 @@
 /* update.c: see update.h. */
 #include "update.h"
+#include "accumulate.h"
 #include "build.h"
 #include "optimizer.h"
 #include "passes.h"
@@ -117,16 +118,13 @@ static bool optimize(Update *u)
 /* ---- the stages --------------------------------------------------------- */
 
 static bool (*const stage_table[])(Update *u) = {
-    scale_undo,
-    clip_value,
-    clip_norm,
-    optimize,
+    update_accumulate, scale_undo, clip_value, clip_norm, optimize,
 };
 enum { N_STAGES = sizeof stage_table / sizeof *stage_table };
 
 bool update_add(Update *u)
 {
-    for (int i = 0; i < N_STAGES; i++)
+    for (int i = 0; i < N_STAGES && u->n; i++)
         if (!stage_table[i](u))
             return false;
     return true;

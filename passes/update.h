@@ -5,6 +5,7 @@
  * gradients and leaves others in their place:
  *
  *     gradients of the scaled loss
+ *       |  accumulate   of several batches (accumulate.h)
  *       |  scale        of the loss; are they finite? (scale.h)
  *       |  clip         by value, then by the norm of all together
  *       |  optimize     slots, weights

@@ -17,6 +17,8 @@ static const double LEARNING_RATE = 1e-3; /* small: the loss must stay tame */
 typedef struct Bench {
     Session session;
     int graph, steps;
+    int part;            /* graph train_part */
+    int64_t parts;       /* of a step's batch */
     double *seconds;     /* of each counted step */
     double began, first; /* start of the process, end of the first step */
 } Bench;
@@ -43,20 +45,30 @@ static void bench_fill(const Bench *b)
         labels[i] = (int32_t)(classes > 0 ? i % classes : 0);
 }
 
-static bool bench_step(const Bench *b, int step, Status *s)
+static bool bench_part(const Bench *b, int graph, int step, Status *s)
 {
     Executor *e = b->session.executor;
     RunResult result;
-    executor_set(e, b->graph, "lr", LEARNING_RATE);
-    executor_set(e, b->graph, "step", step);
-    executor_set(e, b->graph, "seed", 0);
-    if (!executor_run(e, b->graph, 0, &result, s))
+    executor_set(e, graph, "lr", LEARNING_RATE);
+    executor_set(e, graph, "step", step);
+    executor_set(e, graph, "seed", 0);
+    executor_set(e, graph, "share", 1.0 / (double)b->parts);
+    if (!executor_run(e, graph, 0, &result, s))
         return false;
     if (result.finite)
         return true;
     char why[1024];
-    executor_blame(e, b->graph, 0, why, sizeof why);
+    executor_blame(e, graph, 0, why, sizeof why);
     return status_fail(s, "step %d: the loss is not finite: %s", step + 1, why);
+}
+
+/* All parts of a step see the same images. */
+static bool bench_step(const Bench *b, int step, Status *s)
+{
+    for (int64_t i = 1; i < b->parts; i++)
+        if (!bench_part(b, b->part, step, s))
+            return false;
+    return bench_part(b, b->graph, step, s);
 }
 
 static int by_value(const void *a, const void *b)
@@ -85,7 +97,8 @@ static void bench_print(const Bench *b)
     const Session *x = &b->session;
     int n = b->steps;
     double median = (b->seconds[(n - 1) / 2] + b->seconds[n / 2]) / 2;
-    int64_t batch = executor_port(x->executor, b->graph, "image")->type.dim[0];
+    int64_t batch =
+        executor_port(x->executor, b->graph, "image")->type.dim[0] * b->parts;
     double images = median > 0 ? (double)batch / median : 0;
     double first = 1e3 * (b->first - b->began);
     char device[512];
@@ -181,6 +194,9 @@ static bool bench_run(Bench *b, Status *s)
         return status_fail(s, "no memory for %d times", b->steps);
     if (!session_executor(&b->session, s) ||
         !session_graph(&b->session, "train", &b->graph, s))
+        return false;
+    b->parts = config_int(&b->session.config, "accumulate", 1);
+    if (b->parts > 1 && !session_graph(&b->session, "train_part", &b->part, s))
         return false;
     if (!init_states(b->session.executor,
                      (uint64_t)config_int(&b->session.config, "seed", 0), s))

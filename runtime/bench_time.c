@@ -70,9 +70,24 @@ static bool time_step(const Timing *t, uint32_t step, double *median, Status *s)
     return true;
 }
 
-/* "3,17": a line "step 3 0.00123" for each. */
-static bool time_steps(const Timing *t, const char *list, Status *s)
+/* "train:" */
+static bool time_graph(Timing *t, const char *list, int n, Status *s)
 {
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", n, list);
+    if (!session_graph(&t->session, name, &t->graph, s))
+        return false;
+    t->plan = &t->session.plan->graphs[t->graph];
+    return true;
+}
+
+/* "train:3,17": a line "step 3 0.00123" for each. */
+static bool time_steps(Timing *t, const char *list, Status *s)
+{
+    int name = (int)strcspn(list, ":");
+    if (!time_graph(t, list, name, s))
+        return false;
+    list += name + (list[name] == ':');
     while (*list) {
         char word[32];
         int64_t step = -1;
@@ -93,13 +108,10 @@ static bool time_steps(const Timing *t, const char *list, Status *s)
 
 static bool time_run(Timing *t, Status *s)
 {
-    if (!session_executor_sparse(&t->session, s) ||
-        !session_graph(&t->session, "train", &t->graph, s))
+    int64_t bytes = t->session.plan->arena_bytes;
+    if (!session_executor_sparse(&t->session, s))
         return false;
-    t->plan = &t->session.plan->graphs[t->graph];
-    t->n_stale = t->plan->arena_bytes < STALE_MOST
-                     ? (size_t)t->plan->arena_bytes + 1
-                     : STALE_MOST;
+    t->n_stale = bytes < STALE_MOST ? (size_t)bytes + 1 : STALE_MOST;
     t->stale = malloc(t->n_stale);
     if (!t->stale)
         return status_fail(s, "no memory to empty the caches with");

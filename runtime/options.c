@@ -106,8 +106,8 @@ static const OptionSpec option_table[] = {
     {"--profile", NULL, VERB_BENCH, OPTION_FLAG, FIELD(profile), NULL,
      "show where the time goes, by kernel"},
     {"--time", "STEPS", VERB_BENCH, OPTION_TEXT, FIELD(time), NULL,
-     "seconds that single steps of the plan take, by number: --time 3,17 (tgc "
-     "estimate asks so)"},
+     "seconds that single steps of a graph take, by number: --time "
+     "train:3,17 (tgc estimate asks so)"},
     {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), NULL, "print this"},
 };
 /* clang-format on */

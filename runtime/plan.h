@@ -123,7 +123,8 @@ typedef struct PlanBuffer {
     const char *name;    /* of the state or input, or of the op */
 } PlanBuffer;
 
-/* "image", "label", "count" (valid rows of the batch), "lr", "step", "seed":
+/* "image", "label", "count" (valid rows of the batch), "lr", "step" (batches
+ * so far), "seed", "share" (this batch's, of the images of a training step):
  * the runtime fills what it knows by name and refuses a plan that asks for
  * anything else. */
 typedef struct PlanPort {

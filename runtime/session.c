@@ -76,9 +76,9 @@ bool session_graph(const Session *x, const char *name, int *graph, Status *s)
             "and label i32[N]",
             name, x->plan->model);
     /* Everything that it asks for must be something that is given. */
-    static const char *const known[] = {"image", "label",       "count",
-                                        "lr",    "momentum",    "step",
-                                        "seed",  "other_label", "mix"};
+    static const char *const known[] = {
+        "image", "label", "count",       "lr",  "momentum",
+        "step",  "seed",  "other_label", "mix", "share"};
     const PlanGraph *g = &x->plan->graphs[*graph];
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         bool found = false;
@@ -99,7 +99,9 @@ LoaderSlots session_slots(const Session *x, int graph)
     const PlanPort *label = executor_port(x->executor, graph, "label");
     const PlanPort *other = executor_port(x->executor, graph, "other_label");
     uint32_t n = image->slots < label->slots ? image->slots : label->slots;
-    LoaderSlots slots = {.rows = image->type.dim[0]};
+    LoaderSlots slots;
+    memset(&slots, 0, sizeof slots); /* so that two can be compared */
+    slots.rows = image->type.dim[0];
     slots.n = (int)(n > LOADER_MAX_SLOTS ? LOADER_MAX_SLOTS : n);
     for (int i = 0; i < slots.n; i++) {
         slots.image[i] = executor_input(x->executor, graph, image, (uint32_t)i);

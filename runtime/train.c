@@ -1,9 +1,12 @@
 /* train.c: the command `train`.
  *
  *     for each epoch
- *         for each batch: run graph "train"   (stop here on a signal, save)
+ *         for each step: run graph "train"   (stop here on a signal, save)
  *         the partial batch, where kept: run graph "train_tail"
  *         evaluate; best.safetensors where it was the best; last.safetensors
+ *
+ * Where a step's batch comes in parts, all but the last go to "train_part",
+ * which adds up gradients; the loader's batches are these parts.
  *
  * Progress says where that is; it is all that a checkpoint needs to come back
  * to the same place.
@@ -38,8 +41,11 @@ typedef struct Train {
     Record record;
     ProgressBar bar;
     Progress progress;
-    Feed train, tail, eval; /* tail.graph -1: there is none */
-    int64_t full, batches;  /* full ones in an epoch; with the tail */
+    Feed train, tail, eval;
+    int part;              /* graph train_part; -1: none */
+    int64_t parts;         /* of a full step's batch */
+    int64_t full, batches; /* full ones in an epoch; with the tail */
+    StepRow row;           /* of the step under way */
     int64_t epochs, last_step, eval_every;
     Stop stop;
     bool stalled; /* accuracy gets no better: this is the end */
@@ -66,11 +72,11 @@ static bool train_save(Train *t, Status *s)
 /* ---- one step ------------------------------------------------------------ */
 
 /* Why it went wrong, before the batch's slot is filled again. */
-static bool train_blame(Train *t, const Feed *feed, const LoaderBatch *batch,
+static bool train_blame(Train *t, int graph, const LoaderBatch *batch,
                         double loss, Status *s)
 {
     char why[1024];
-    executor_blame(t->session.executor, feed->graph, (uint32_t)batch->slot, why,
+    executor_blame(t->session.executor, graph, (uint32_t)batch->slot, why,
                    sizeof why);
     return status_fail(s,
                        "step %lld (epoch %lld): the loss is %g: %s%s%s%s (try "
@@ -83,11 +89,11 @@ static bool train_blame(Train *t, const Feed *feed, const LoaderBatch *batch,
 }
 
 /* The graph skipped this step as those before it, and left all as it was. */
-static bool train_stuck(Train *t, const Feed *feed, const LoaderBatch *batch,
+static bool train_stuck(Train *t, int graph, const LoaderBatch *batch,
                         const RunResult *r, Status *s)
 {
     char why[1024];
-    executor_blame(t->session.executor, feed->graph, (uint32_t)batch->slot, why,
+    executor_blame(t->session.executor, graph, (uint32_t)batch->slot, why,
                    sizeof why);
     return status_fail(s,
                        "step %lld (epoch %lld): %lld steps in a row were "
@@ -102,54 +108,63 @@ static bool train_stuck(Train *t, const Feed *feed, const LoaderBatch *batch,
 }
 
 /* Can the run go on after that? */
-static bool train_sound(Train *t, const Feed *feed, const LoaderBatch *batch,
+static bool train_sound(Train *t, int graph, const LoaderBatch *batch,
                         const RunResult *r, Status *s)
 {
     if (!r->scaled)
-        return r->finite || train_blame(t, feed, batch, r->loss, s);
+        return r->finite || train_blame(t, graph, batch, r->loss, s);
     return r->skips_in_row <
                config_int(&t->session.config, "loss_scale.most_skips", 1) ||
-           train_stuck(t, feed, batch, r, s);
+           train_stuck(t, graph, batch, r, s);
 }
 
-static bool train_run(Train *t, const Feed *feed, const LoaderBatch *batch,
-                      StepRow *row, Status *s)
+/* Images of the step that the epoch has come to. */
+static int64_t step_images(const Train *t)
+{
+    int64_t batch = t->train.slots.rows * t->parts;
+    if (t->progress.batch < t->full)
+        return batch;
+    return t->progress.samples - t->full * batch;
+}
+
+/* One of the loader's batches: a step, or a part of one. */
+static bool train_run(Train *t, int graph, const LoaderBatch *batch, Status *s)
 {
     Executor *e = t->session.executor;
-    Progress *p = &t->progress;
+    const Progress *p = &t->progress;
+    StepRow *row = &t->row;
     RunResult result;
-    double began = clock_now();
+    double began = clock_now(), share;
+    int64_t part = batch->batch - p->batch * t->parts;
+    share = (double)batch->count / (double)step_images(t);
     row->lr = schedule_lr(&t->schedule, p->epoch,
                           (double)p->batch / (double)t->batches);
-    executor_set(e, feed->graph, "lr", row->lr);
-    executor_set(e, feed->graph, "mix", batch->mix);
-    executor_set(e, feed->graph, "momentum",
+    executor_set(e, graph, "lr", row->lr);
+    executor_set(e, graph, "mix", batch->mix);
+    executor_set(e, graph, "momentum",
                  schedule_momentum(&t->schedule, p->epoch,
                                    (double)p->batch / (double)t->batches));
-    executor_set(e, feed->graph, "step", (double)p->step);
-    executor_set(e, feed->graph, "seed", (double)p->seed);
-    if (!executor_run(e, feed->graph, (uint32_t)batch->slot, &result, s))
+    executor_set(e, graph, "step", (double)(p->step * t->parts + part));
+    executor_set(e, graph, "seed", (double)p->seed);
+    executor_set(e, graph, "share", share);
+    if (!executor_run(e, graph, (uint32_t)batch->slot, &result, s))
         return false;
-    if (!train_sound(t, feed, batch, &result, s))
+    if (!train_sound(t, graph, batch, &result, s))
         return false;
-    p->step++;
-    p->batch++;
-    t->saved = false;
-    row->step = p->step;
-    row->epoch = p->epoch + 1;
-    row->images = batch->count;
-    row->loss = result.loss;
-    row->correct = result.correct;
     row->scaled = result.scaled;
     row->loss_scale = result.loss_scale;
     row->skips = result.skips;
-    row->data_ms = 1e3 * batch->wait;
-    row->step_ms = 1e3 * (clock_now() - began);
+    row->images += batch->count;
+    row->loss += t->parts > 1 ? share * result.loss : result.loss;
+    row->correct += result.correct;
+    row->data_ms += 1e3 * batch->wait;
+    row->step_ms += 1e3 * (clock_now() - began);
     return true;
 }
 
-static void train_show(Train *t, const StepRow *row)
+static void train_show(Train *t)
 {
+    const StepRow *row = &t->row;
     const ProgressStep step = {
         .step = row->step,
         .batch = t->progress.batch,
@@ -162,21 +177,32 @@ static void train_show(Train *t, const StepRow *row)
     progress_step(&t->bar, &step);
 }
 
-static bool train_step(Train *t, const Feed *feed, const LoaderBatch *batch,
-                       Status *s)
+static bool train_step_end(Train *t, Status *s)
 {
-    StepRow row;
-    bool done = train_run(t, feed, batch, &row, s);
-    loader_release(t->images, batch->slot);
-    if (!done)
-        return false;
-    record_step(&t->record, &row);
-    train_show(t, &row);
     int64_t every = t->session.options->save_every;
-    if (every > 0 && row.step % every == 0 && !train_save(t, s))
+    StepRow *row = &t->row;
+    t->saved = false;
+    row->step = ++t->progress.step;
+    row->epoch = t->progress.epoch + 1;
+    t->progress.batch++;
+    record_step(&t->record, row);
+    train_show(t);
+    bool save = every > 0 && row->step % every == 0;
+    t->row = (StepRow){0};
+    if (save && !train_save(t, s))
         return false;
     stop_asked(&t->stop);
     return true;
+}
+
+static bool train_batch(Train *t, const Feed *feed, const LoaderBatch *batch,
+                        Status *s)
+{
+    bool last = (batch->batch + 1) % t->parts == 0 ||
+                batch->batch + 1 == loader_batches(t->images);
+    bool done = train_run(t, last ? feed->graph : t->part, batch, s);
+    loader_release(t->images, batch->slot);
+    return done && (!last || train_step_end(t, s));
 }
 
 /* ---- one epoch ----------------------------------------------------------- */
@@ -186,23 +212,41 @@ static bool train_over(const Train *t)
     return t->stop.now || t->progress.step >= t->last_step;
 }
 
-/* Batches up to end-1 of this epoch, as far as there are and as time allows. */
-static bool train_batches(Train *t, const Feed *feed, int64_t end, Status *s)
+/* The loader's batches first .. end-1 of this epoch. */
+static bool train_batches(Train *t, const Feed *feed, int64_t first,
+                          int64_t end, Status *s)
 {
     LoaderBatch batch;
-    int64_t left = t->last_step - t->progress.step;
-    if (end > t->progress.batch + left)
-        end = t->progress.batch + left;
-    if (t->progress.batch >= end)
+    if (first >= end)
         return true;
-    if (!loader_start(t->images, &feed->slots, t->progress.epoch,
-                      t->progress.batch, end, s))
+    if (!loader_start(t->images, &feed->slots, t->progress.epoch, first, end,
+                      s))
         return false;
     while (!train_over(t) && loader_next(t->images, &batch, s))
-        if (!train_step(t, feed, &batch, s))
+        if (!train_batch(t, feed, &batch, s))
             break;
     loader_stop(t->images);
     return !s->failed;
+}
+
+/* Full steps, as far as there are and as --steps allows. */
+static bool train_full(Train *t, Status *s)
+{
+    const Progress *p = &t->progress;
+    int64_t left = t->last_step - p->step, end = t->full;
+    if (end > p->batch + left)
+        end = p->batch + left;
+    return train_batches(t, &t->train, p->batch * t->parts, end * t->parts, s);
+}
+
+/* The last, smaller step: full parts, then what is left. */
+static bool train_tail(Train *t, Status *s)
+{
+    int64_t first = t->full * t->parts, end = loader_batches(t->images);
+    if (t->full == t->batches || t->progress.batch != t->full || train_over(t))
+        return true;
+    return train_batches(t, &t->train, first, end - 1, s) &&
+           train_batches(t, &t->tail, end - 1, end, s);
 }
 
 /* Every so many epochs and after the last one; which one that is must not
@@ -268,10 +312,7 @@ static bool train_epoch(Train *t, Status *s)
 {
     double began = clock_now();
     progress_epoch(&t->bar, t->progress.epoch);
-    if (!train_batches(t, &t->train, t->full, s))
-        return false;
-    if (t->tail.graph >= 0 && !t->stop.now && t->progress.batch == t->full &&
-        !train_batches(t, &t->tail, t->batches, s))
+    if (!train_full(t, s) || !train_tail(t, s))
         return false;
     if (t->stop.now || t->progress.batch < t->batches)
         return true;
@@ -374,9 +415,13 @@ static bool open_feed(const Train *t, const char *name, Feed *feed, Status *s)
     return true;
 }
 
+/* The graph for the last batch of an epoch: `rows` images, or a full part. */
 static bool open_tail(Train *t, int64_t rows, Status *s)
 {
     int64_t samples = loader_samples(t->images);
+    t->tail = t->train;
+    if (rows == 0)
+        return true;
     if (executor_graph(t->session.executor, "train_tail") < 0 ||
         !open_feed(t, "train_tail", &t->tail, s) || t->tail.slots.rows != rows)
         return status_fail(s,
@@ -391,11 +436,11 @@ static bool open_tail(Train *t, int64_t rows, Status *s)
 
 static bool open_batches(Train *t, Status *s)
 {
-    int64_t batch = t->train.slots.rows, samples = loader_samples(t->images);
-    t->full = samples / batch;
-    t->batches = loader_batches(t->images);
+    int64_t rows = t->train.slots.rows, samples = loader_samples(t->images);
+    bool keep = config_is(&t->session.config, "tail", "keep");
+    t->full = samples / (rows * t->parts);
+    t->batches = t->full + (keep && samples % (rows * t->parts));
     t->schedule.batches = t->batches;
-    t->tail.graph = -1;
     if (t->resumed && t->progress.samples != samples)
         return status_fail(s,
                            "%s was made with %lld training images, these data "
@@ -408,13 +453,31 @@ static bool open_batches(Train *t, Status *s)
                            weights_path(t->resumed),
                            (long long)t->progress.batch, (long long)t->batches);
     t->progress.samples = samples;
-    return t->batches == t->full || open_tail(t, samples % batch, s);
+    return t->batches == t->full || open_tail(t, samples % rows, s);
+}
+
+/* Parts of a batch come in the same memory, whichever graph they are for. */
+static bool open_parts(Train *t, Status *s)
+{
+    Feed part;
+    t->part = -1;
+    t->parts = config_int(&t->session.config, "accumulate", 1);
+    if (t->parts == 1)
+        return true;
+    if (!open_feed(t, "train_part", &part, s))
+        return false;
+    t->part = part.graph;
+    if (!memcmp(&part.slots, &t->train.slots, sizeof part.slots))
+        return true;
+    return status_fail(s, "this program is damaged: graphs train and "
+                          "train_part have other inputs (compile the model "
+                          "again)");
 }
 
 static bool open_data(Train *t, Status *s)
 {
     Session *x = &t->session;
-    if (!open_feed(t, "train", &t->train, s) ||
+    if (!open_feed(t, "train", &t->train, s) || !open_parts(t, s) ||
         !open_feed(t, "eval", &t->eval, s))
         return false;
     t->images = session_loader(x, t->train.graph, true, t->progress.seed, s);
@@ -487,7 +550,8 @@ static void train_greet(const Train *t)
     printf("%s: %lld parameters, batch %lld, %lld training and %lld test "
            "images, %s\n",
            x->plan->model, (long long)x->plan->parameters,
-           (long long)t->train.slots.rows, (long long)loader_samples(t->images),
+           (long long)(t->train.slots.rows * t->parts),
+           (long long)loader_samples(t->images),
            (long long)loader_samples(t->test), executor_about(x->executor));
     if (t->resumed)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",

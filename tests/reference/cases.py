@@ -22,6 +22,14 @@ CASES = {
                           nesterov=True, label_smoothing=0.0, batch=32, steps=8),
     "tiny_smoothed": dict(net="tiny", lr=0.05, momentum=0.9, weight_decay=1e-3,
                           nesterov=False, label_smoothing=0.2, batch=32, steps=8),
+    # A batch in four parts; the tenth step is the epoch's last, with twelve
+    # images left: a part of eight and one of four.
+    "lenet_parts": dict(net="lenet", lr=0.02, momentum=0.9, weight_decay=1e-3,
+                        nesterov=False, label_smoothing=0.0, batch=32, steps=10,
+                        accumulate=4),
+    "tiny_parts": dict(net="tiny", lr=0.05, momentum=0.9, weight_decay=1e-3,
+                       nesterov=False, label_smoothing=0.1, batch=32, steps=10,
+                       accumulate=4),
     # All of ResNet-20's gradient. One image pair, and initial values (`salt`)
     # for which no relu's operand is so close to 0 that float32 could decide it
     # the other way: then every gradient is the float64 one up to rounding.

@@ -129,6 +129,21 @@ def nearest_relu(net, x):
     return min(smallest)
 
 
+def backward(net, x, t, case):
+    """Adds the gradients of the batch's mean loss, part by part; the loss, and
+    how many are right."""
+    size = case["batch"] // case.get("accumulate", 1)
+    sum_of, right = 0, 0
+    for xs, ts in zip(x.split(size), t.split(size)):
+        y = net(xs)
+        loss = F.cross_entropy(y, ts, label_smoothing=case["label_smoothing"])
+        share = len(ts) / len(t)
+        (loss * share).backward()
+        sum_of += loss.item() * share
+        right += (y.argmax(1) == ts).sum().item()
+    return sum_of, right
+
+
 def train(case, data):
     net = NETS[case["net"]]().double()
     salt = case.get("salt", "")
@@ -146,15 +161,12 @@ def train(case, data):
     for i in range(case["steps"]):
         part = slice(i * case["batch"], (i + 1) * case["batch"])
         optimizer.zero_grad()
-        y = net(x[part])
-        loss = F.cross_entropy(y, t[part],
-                               label_smoothing=case["label_smoothing"])
-        loss.backward()
+        loss, correct = backward(net, x[part], t[part], case)
         gradient = gradient or summary(
             {n: p.grad for n, p in net.named_parameters()})
         optimizer.step()
-        losses.append(loss.item())
-        right.append((y.argmax(1) == t[part]).sum().item())
+        losses.append(loss)
+        right.append(correct)
     net.eval()
     x, t = read_split(data, "t10k")
     y = net(x)

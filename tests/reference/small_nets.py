@@ -1,7 +1,7 @@
 """Short trainings of small nets against PyTorch in float64 (golden.json, made
 by make_golden.py): losses, first gradients, values after the last step, and an
 evaluation. MLP, LeNet, and a small residual net with batch norm; momentum,
-Nesterov, weight decay, label smoothing."""
+Nesterov, weight decay, label smoothing; a batch in parts."""
 import json
 import math
 import os
@@ -29,6 +29,9 @@ def binary_of(case):
                 "loss.label_smoothing": number(case["label_smoothing"]),
                 "data.mean": f"[{cases.MEAN}]", "data.std": f"[{cases.STD}]",
                 "batch": str(case["batch"]), "data": "idx"}
+    if "accumulate" in case:
+        settings.update({"accumulate": str(case["accumulate"]), "tail": "keep",
+                         "data.samples": str(cases.TRAIN)})
     options = [w for k, v in settings.items() for w in ("--set", f"{k}={v}")]
     if case["net"] == "resnet20":
         options += ["-D", f"input=[1, {cases.SIZE}, {cases.SIZE}]"]
