@@ -85,12 +85,11 @@ void emu_seed(uint64_t seed)
     emu.random = seed * 2 + 1;
 }
 
-uint64_t emu_random(uint64_t below) /* splitmix64 */
+uint32_t emu_random(uint32_t below) /* half of splitmix64 */
 {
     uint64_t z = emu.random += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return (z ^ z >> 31) % below;
+    return (uint32_t)((z >> 32) * below >> 32);
 }
 
 /* ---- fibers ---------------------------------------------------------------
@@ -131,7 +130,9 @@ static void fiber_switch(void **from, void *to)
 /* A stack that looks as if fiber_main had been about to start. */
 static void fiber_new(Thread *t)
 {
-    void **top = (void **)(t->stack + EMU_STACK);
+    /* Not at the same place of every page: caches would have few rooms. */
+    size_t shift = t->number % 61 * 128;
+    void **top = (void **)(t->stack + EMU_STACK - shift);
     *--top = nullptr; /* a return address, so that the stack is aligned */
     *--top = (void *)fiber_main;
     for (int i = 0; i < 6; i++)
@@ -231,34 +232,52 @@ static void say_stuck(const unsigned *count)
                  emu.block[0], count[IN_WARP], count[ENDED]);
 }
 
-/* Runs one after the other, in random order, whoever can run. */
+static void thread_run(Thread *t)
+{
+    emu.now = t;
+    fiber_switch(&emu.scheduler, t->sp);
+    emu.now = nullptr;
+}
+
+/* Who runs in the next round: of all that can, those of most warps, so that one
+ * warp may be far ahead of another. */
+static void round_choose(std::vector<unsigned> *ready, unsigned *count)
+{
+    unsigned warp = ~0u;
+    bool skip = false;
+    ready->clear();
+    memset(count, 0, 4 * sizeof *count);
+    for (unsigned i = 0; i < emu.n_threads; i++) {
+        const Thread *t = &emu.threads[i];
+        count[t->wait]++;
+        if (t->warp != warp)
+            skip = emu_random(4) == 0;
+        warp = t->warp;
+        if (t->wait == RUNS && !skip)
+            ready->push_back(i);
+    }
+}
+
+/* Rounds: threads that can run do, one after the other in random order, each
+ * until it must wait; then warps whose lanes have come together go on. */
 static void block_schedule(void)
 {
     std::vector<unsigned> ready;
+    unsigned count[4];
     for (;;) {
-        unsigned count[4] = {0, 0, 0, 0};
-        ready.clear();
-        for (unsigned i = 0; i < emu.n_threads; i++) {
-            count[emu.threads[i].wait]++;
-            if (emu.threads[i].wait == RUNS)
-                ready.push_back(i);
-        }
+        round_choose(&ready, count);
         if (count[ENDED] == emu.n_threads || emu.failed)
             return;
-        if (ready.empty() && !barrier_opens(count))
+        if (!count[RUNS] && !barrier_opens(count))
             return say_stuck(count);
-        for (size_t n = ready.size(); n; n--) {
-            size_t k = emu_random(n);
-            emu.now = &emu.threads[ready[k]];
+        for (size_t n = ready.size(); n && !emu.failed; n--) {
+            size_t k = emu_random((uint32_t)n);
+            thread_run(&emu.threads[ready[k]]);
             ready[k] = ready[n - 1];
-            fiber_switch(&emu.scheduler, emu.now->sp);
-            Thread *t = emu.now;
-            emu.now = nullptr;
-            if (emu.failed)
-                return;
-            if (t->wait == IN_WARP || t->wait == ENDED)
-                warp_try(t);
         }
+        for (unsigned i = 0; i < emu.n_threads && !emu.failed; i++)
+            if (emu.threads[i].wait == IN_WARP)
+                warp_try(&emu.threads[i]);
     }
 }
 
@@ -308,9 +327,9 @@ static bool launch_fits(const EmuLaunch *l)
  * no divisor in common with their number. */
 static void launch_blocks(uint64_t blocks)
 {
-    uint64_t step = 1, at = emu_random(blocks);
+    uint64_t step = 1, at = emu_random((uint32_t)blocks);
     for (int i = 0; i < 64 && blocks > 2; i++) {
-        uint64_t a = 1 + emu_random(blocks - 1), b = blocks, c = a;
+        uint64_t a = 1 + emu_random((uint32_t)blocks - 1), b = blocks, c = a;
         while (b) {
             uint64_t rest = a % b;
             a = b;

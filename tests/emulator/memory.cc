@@ -47,6 +47,8 @@ struct Range {
 struct Memory {
     std::vector<Allocation> allocations;
     std::vector<EmuSpan> spans;
+    /* Of these, what the launch can only read, and all of it is defined. */
+    std::vector<EmuSpan> clean;
     size_t last;               /* span that was asked for last */
     uint32_t serial, launched; /* blocks; the launch's first */
     uint32_t when, born;       /* now; when the block began */
@@ -291,6 +293,15 @@ static bool in_range(const Range &r, const char *at)
     return at >= r.at && at < r.at + r.bytes;
 }
 
+/* Most accesses of most kernels. */
+static inline bool is_clean(const char *at, size_t bytes)
+{
+    for (const EmuSpan &s : memory.clean)
+        if (at >= s.at && at + bytes <= s.at + s.bytes)
+            return true;
+    return false;
+}
+
 void memory_check(const Access &x, const void *place)
 {
     const Thread *t = emu.now;
@@ -387,6 +398,24 @@ static void forget_results(const EmuLaunch *l)
     }
 }
 
+static bool is_defined(const EmuSpan &s)
+{
+    const Allocation *a = allocation_of(s.at, s.bytes);
+    return s.bytes && !memchr(a->defined + (s.at - a->at), 0, s.bytes);
+}
+
+static void find_clean(void)
+{
+    memory.clean.clear();
+    for (const EmuSpan &s : memory.spans) {
+        bool clean = !s.written && is_defined(s);
+        for (const EmuSpan &o : memory.spans)
+            clean = clean && !(o.written && overlaps(s, o));
+        if (clean)
+            memory.clean.push_back(s);
+    }
+}
+
 bool memory_launch_begin(const EmuLaunch *l)
 {
     if (!memory.when)
@@ -401,12 +430,14 @@ bool memory_launch_begin(const EmuLaunch *l)
             return false;
         }
     forget_results(l);
+    find_clean();
     return true;
 }
 
 void memory_launch_end(void)
 {
     memory.spans.clear();
+    memory.clean.clear();
 }
 
 /* What the block before has touched. */
@@ -444,6 +475,8 @@ extern "C" {
     void name(void *at);                                                       \
     void name(void *at)                                                        \
     {                                                                          \
+        if (!write && is_clean((const char *)at, bytes))                       \
+            return;                                                            \
         Access x = {(const char *)at, bytes, write, false, false};             \
         memory_check(x, __builtin_return_address(0));                          \
     }

@@ -63,7 +63,7 @@ extern Emulator emu;
 void emu_fail(const void *place, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-uint64_t emu_random(uint64_t below);
+uint32_t emu_random(uint32_t below);
 /* Stop this thread until the scheduler runs it again. */
 void emu_wait(Wait why);
 
@@ -72,7 +72,7 @@ enum { EMU_STACK = 256 << 10 };
 /* ---- warp.cc --------------------------------------------------------------
  */
 
-/* Everything that can be done for the warp of `t`, whose lane waits. */
+/* `t` waits in its warp: if all of its mask do, what they wait for is done. */
 void warp_try(Thread *t);
 /* The copies of all groups but the last `most`. */
 void copies_do(Thread *t, int most);

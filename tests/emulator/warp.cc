@@ -157,22 +157,15 @@ static bool lanes_meet(const Thread *t, Lanes lane)
     return true;
 }
 
-/* `t` waits in its warp, or has ended, for which others may have waited. */
 void warp_try(Thread *t)
 {
-    unsigned first = t->warp * EMU_WARP, all = EMU_WARP;
-    for (unsigned i = 0; i < all && first + i < emu.n_threads; i++) {
-        Thread *o = t->wait == ENDED ? &emu.threads[first + i] : t;
-        Lanes lane;
-        if (o->wait == IN_WARP && lanes_meet(o, lane)) {
-            operation_do(o->offer.op, lane, o->warp);
-            for (Thread *l : lane)
-                if (l)
-                    l->wait = RUNS;
-        }
-        if (o == t && t->wait != ENDED)
-            return;
-    }
+    Lanes lane;
+    if (!lanes_meet(t, lane))
+        return;
+    operation_do(t->offer.op, lane, t->warp);
+    for (Thread *l : lane)
+        if (l)
+            l->wait = RUNS;
 }
 
 static void offer(const Offer &o)
