@@ -28,9 +28,14 @@ struct Allocation {
 
 struct Seen {
     uint32_t when, warp_when;
-    uint16_t thread;
-    bool atomic, many; /* many: threads of several warps */
+    uint32_t who; /* thread, and: */
 };
+enum : uint32_t { ATOMIC = 1u << 31, MANY = 1u << 30 /* of several warps */ };
+
+static inline uint32_t thread_of(const Seen &s)
+{
+    return s.who & ~(ATOMIC | MANY);
+}
 
 struct Cell { /* GRAIN bytes of shared memory */
     Seen written, read;
@@ -170,20 +175,19 @@ static void device_access(Allocation *a, const Access &x, const void *place)
 /* Has what `s` saw happened before what the thread that runs does now? */
 static bool is_before(const Seen &s, const Thread *t)
 {
-    if (s.when < memory.when || s.thread == t->number)
+    if (s.when < memory.when || thread_of(s) == t->number)
         return true;
-    bool same_warp = !s.many && s.thread / EMU_WARP == t->warp;
+    bool same_warp = !(s.who & MANY) && thread_of(s) / EMU_WARP == t->warp;
     return same_warp && s.warp_when < memory.warp_when[t->warp];
 }
 
-static void see(Seen *s, const Thread *t, bool atomic)
+static inline void see(Seen *s, const Seen &mine)
 {
-    bool fresh = s->when < memory.when;
-    s->many = !fresh && (s->many || s->thread / EMU_WARP != t->warp);
-    s->thread = (uint16_t)t->number;
-    s->when = memory.when;
-    s->warp_when = memory.warp_when[t->warp];
-    s->atomic = atomic;
+    uint32_t other = (s->who ^ mine.who) & ~(ATOMIC | (EMU_WARP - 1));
+    uint32_t many = s->when == mine.when && other ? MANY : 0;
+    s->when = mine.when;
+    s->warp_when = mine.warp_when;
+    s->who = mine.who | many;
 }
 
 static void race(const Seen &s, const char *did, const Access &x, size_t at,
@@ -192,16 +196,15 @@ static void race(const Seen &s, const char *did, const Access &x, size_t at,
     emu_fail(place,
              "%s shared memory (byte %zu) that thread %u %s, with no barrier "
              "between",
-             verb(x), at, s.thread, did);
+             verb(x), at, thread_of(s), did);
 }
 
-static void shared_cell(Range *r, size_t i, unsigned bytes, const Access &x,
-                        size_t at, const void *place)
+static void shared_cell(Cell *c, unsigned bytes, const Access &x, size_t at,
+                        const Seen &mine, const void *place)
 {
-    Cell *c = &r->cells[i];
     const Thread *t = emu.now;
     bool whole = x.bytes >= GRAIN; /* single bytes may share a cell */
-    bool atomics = x.atomic && c->written.atomic;
+    bool atomics = x.atomic && c->written.who & ATOMIC;
     if (c->written.when < memory.born)
         c->defined = 0;
     if (whole && !atomics && !is_before(c->written, t))
@@ -210,30 +213,44 @@ static void shared_cell(Range *r, size_t i, unsigned bytes, const Access &x,
         race(c->read, "reads", x, at, place);
     if ((!x.write || x.atomic) && (c->defined & bytes) != bytes)
         emu_fail(place, "reads shared memory (byte %zu) that nobody wrote", at);
-    if (x.write) {
-        see(&c->written, t, x.atomic);
-        c->defined =
-            (uint8_t)(x.pending ? c->defined & ~bytes : c->defined | bytes);
-    } else {
-        see(&c->read, t, false);
-    }
+    if (!x.write)
+        return see(&c->read, mine);
+    see(&c->written, mine);
+    c->defined =
+        (uint8_t)(x.pending ? c->defined & ~bytes : c->defined | bytes);
+}
+
+enum { WHOLE = (1 << GRAIN) - 1 };
+
+/* What was written before the last barrier is there for all. */
+static inline bool read_is_well(const Cell *c)
+{
+    return c->written.when < memory.when && c->written.when >= memory.born &&
+           c->defined == WHOLE;
 }
 
 static void shared_access(Range *r, const Access &x, const void *place)
 {
-    size_t at = (size_t)(x.at - r->at);
-    if (at + x.bytes > r->bytes)
+    const Thread *t = emu.now;
+    size_t at = (size_t)(x.at - r->at), end = at + x.bytes;
+    if (end > r->bytes)
         emu_fail(place,
                  "%s %zu bytes of shared memory at byte %zu, past its %zu",
                  verb(x), x.bytes, at, r->bytes);
     r->low = at < r->low ? at : r->low;
-    r->high = at + x.bytes > r->high ? at + x.bytes : r->high;
-    for (size_t i = at / GRAIN; i <= (at + x.bytes - 1) / GRAIN; i++) {
-        unsigned bytes = 0;
-        for (unsigned k = 0; k < GRAIN; k++)
-            if (i * GRAIN + k >= at && i * GRAIN + k < at + x.bytes)
-                bytes |= 1u << k;
-        shared_cell(r, i, bytes, x, at, place);
+    r->high = end > r->high ? end : r->high;
+    const Seen mine = {memory.when, memory.warp_when[t->warp],
+                       t->number | (x.atomic ? ATOMIC : 0)};
+    for (size_t i = at / GRAIN; i * GRAIN < end; i++) {
+        Cell *c = &r->cells[i];
+        size_t first = i * GRAIN;
+        unsigned bytes = WHOLE;
+        if (first < at || first + GRAIN > end)
+            bytes = first < at ? 2 : 1;
+        if (bytes == WHOLE && !x.write && read_is_well(c))
+            see(&c->read, mine);
+        else
+            shared_cell(c, bytes, x, at, mine, place);
     }
 }
 
