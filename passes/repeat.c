@@ -67,11 +67,11 @@ static bool is_small(const Repeat *r, Value v, int64_t elements)
 static void find_chain(Repeat *r, uint32_t id)
 {
     const Node *n = &r->g->node[id];
+    if (!is_cheap(n) || type_bytes(&n->type[0]) < LEAST_BYTES)
+        return;
     int64_t elements = type_elements(&n->type[0]);
     int ops = 1;
     Value root = NO_VALUE;
-    if (!is_cheap(n) || type_bytes(&n->type[0]) < LEAST_BYTES)
-        return;
     for (uint32_t i = 0; i < n->n_in; i++) {
         Value v = n->in[i];
         if (is_small(r, v, elements))
