@@ -35,9 +35,12 @@ const char *target_arch(const char *name);
  * failure whatever was there stays. */
 bool codegen_compile(const Module *m, const CodegenOptions *o,
                      const char *output, Error *e);
-/* --emit=c (cuda: cu) and --emit=plan */
+/* --emit=c or, for target cuda, --emit=cu; --emit=plan */
 bool codegen_print_c(const Module *m, const CodegenOptions *o, FILE *out,
                      Error *e);
+/* --emit=ptx, target cuda alone */
+bool codegen_print_ptx(const Module *m, const CodegenOptions *o, FILE *out,
+                       Error *e);
 bool codegen_print_plan(const Module *m, const CodegenOptions *o, FILE *out,
                         Error *e);
 

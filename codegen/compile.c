@@ -397,6 +397,20 @@ bool codegen_print_c(const Module *m, const CodegenOptions *o, FILE *out,
     return p != NULL;
 }
 
+bool codegen_print_ptx(const Module *m, const CodegenOptions *o, FILE *out,
+                       Error *e)
+{
+    if (!target_is_cuda(o->target))
+        return error_set(e, "--emit=ptx is for --target cuda");
+    Program *p = lower_module(m, o, e);
+    if (!p)
+        return false;
+    CudaBuild b = {.kernels = p->kernels, .arch = o->arch, .arena = p->arena};
+    bool ok = cuda_images_print_ptx(&b, out, e);
+    program_free(p);
+    return ok;
+}
+
 bool codegen_print_plan(const Module *m, const CodegenOptions *o, FILE *out,
                         Error *e)
 {

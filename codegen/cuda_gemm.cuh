@@ -484,7 +484,7 @@ __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
             load_a.fetch(a, block.m, k, end);
             load_b.fetch(b, block.n, k, end);
         }
-#pragma unroll
+#pragma unroll 4
         for (int i = 0; i < P::BK; i++) {
             Math row[P::TM], column[P::TN];
             tgc_read<P::TM>(&tile_a[turn][i * TileA::STRIDE + m], row);

@@ -259,6 +259,28 @@ bool cuda_images_build(const CudaBuild *b, CudaImages *images, bool *refused,
     return ok;
 }
 
+bool cuda_images_print_ptx(const CudaBuild *b, FILE *out, Error *e)
+{
+    Nvrtc *n = nvrtc_open(e);
+    if (!n)
+        return false;
+    const char *arch = b->arch;
+    for (int i = 0; !b->arch && cuda_arch_default[i]; i++)
+        if (!arch || nvrtc_knows(n, cuda_arch_default[i]))
+            arch = cuda_arch_default[i];
+    NvrtcOutput o;
+    bool ok =
+        nvrtc_compile(n, source_text(b), "kernels.cu",
+                      arena_printf(b->arena, "compute_%s", arch + 3), &o, e);
+    if (ok)
+        fputs(o.image, out);
+    else if (o.log)
+        fputs(o.log, stderr);
+    nvrtc_output_free(&o);
+    nvrtc_close(n);
+    return ok;
+}
+
 /* ---- the report --------------------------------------------------------- */
 
 static const KernelText *kernel_named(const Kernels *k, const char *name,

@@ -40,6 +40,9 @@ typedef struct CudaBuild {
 bool cuda_images_build(const CudaBuild *b, CudaImages *images, bool *refused,
                        Error *e);
 
+/* --emit=ptx: of b->arch, or of the last GPU that there is. */
+bool cuda_images_print_ptx(const CudaBuild *b, FILE *out, Error *e);
+
 /* For the kernels' report: registers, shared memory and spills of each kernel
  * of an image, as NVRTC's log says. */
 void cuda_images_report(const CudaBuild *b, const CudaImage *image, FILE *out);

@@ -79,7 +79,7 @@ static const OptionSpec option_table[] = {
     {"--march", "CPU", BUILDS, OPTION_TEXT, FIELD(march),
      "instruction set, as the C compiler's -march; default: this machine's"},
     {"--emit", "KIND", VERB_COMPILE, OPTION_TEXT, FIELD(emit),
-     "print ast, ir, c (cuda: cu) or plan instead of making a program"},
+     "print ast, ir, c (cuda: cu, ptx) or plan instead of making a program"},
     {"--after", "PASS", VERB_DUMP, OPTION_TEXT, FIELD(after),
      "print the graphs as this pass leaves them (default: as they are built)"},
     {"--schedule", NULL, VERB_DUMP, OPTION_FLAG, FIELD(schedule),

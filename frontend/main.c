@@ -371,10 +371,15 @@ static int emit_text(const CommandLine *c, const Module *m,
 {
     Error e = {{0}};
     Output out;
+    if (!strcmp(c->emit, "cu") && !target_is_cuda(o->target))
+        return fail("--emit=cu is for --target cuda");
+    if (!strcmp(c->emit, "c") && target_is_cuda(o->target))
+        return fail("target cuda has CUDA for kernels: --emit=cu");
     if (!output_open(&out, c->output))
         return 1;
-    bool ok = strcmp(c->emit, "plan") ? codegen_print_c(m, o, out.file, &e)
-                                      : codegen_print_plan(m, o, out.file, &e);
+    bool ok = !strcmp(c->emit, "plan")  ? codegen_print_plan(m, o, out.file, &e)
+              : !strcmp(c->emit, "ptx") ? codegen_print_ptx(m, o, out.file, &e)
+                                        : codegen_print_c(m, o, out.file, &e);
     if (!ok)
         fail(e.text);
     return output_close(&out, ok);
@@ -382,11 +387,11 @@ static int emit_text(const CommandLine *c, const Module *m,
 
 static bool known_emit(const char *kind)
 {
-    const char *const kinds[] = {"ast", "ir", "c", "cu", "plan", NULL};
+    const char *const kinds[] = {"ast", "ir", "c", "cu", "ptx", "plan", NULL};
     for (int i = 0; kinds[i]; i++)
         if (!strcmp(kind, kinds[i]))
             return true;
-    fprintf(stderr, "tgc: --emit=%s: there are ast, ir, c, cu and plan\n",
+    fprintf(stderr, "tgc: --emit=%s: there are ast, ir, c, cu, ptx and plan\n",
             kind);
     return false;
 }
