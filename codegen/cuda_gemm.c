@@ -15,6 +15,7 @@ enum {
     VECTOR_BYTES = 16, /* read at once */
     GROUP_LEAST = 8,   /* channels of a group: fewer are no matrix */
     BRING = 24,        /* products that bringing a number costs */
+    MMA_FASTER = 8,    /* the matrix unit, as often */
     PART_BYTES = 16 * 1024 * 1024, /* partial weight gradients, in all */
     BLOCKS_WANTED = 2 * PROCESSORS
 };
@@ -175,18 +176,35 @@ bool cuda_gemm_fits(const Graph *g, const Node *n)
 /* ---- tiles -------------------------------------------------------------- */
 
 typedef struct Tile {
-    int bm, bn, tm, tn; /* of a block, of a thread */
+    bool mma;   /* on the matrix unit: half types */
+    int bm, bn; /* results of a block */
+    int tm, tn; /* results of a thread; mma: warps along m and n */
 } Tile;
 
 /* clang-format off */
 static const Tile tile_table[] = {
-    {128, 64, 8, 4}, {64, 64, 4, 4}, {32, 64, 4, 4}, {16, 64, 2, 4},
-    {128, 32, 4, 4}, {64, 32, 4, 4}, {32, 32, 2, 4},
-    {256, 16, 4, 4}, {128, 16, 4, 4}, {64, 16, 2, 4}, {32, 16, 1, 4},
+    {false, 128, 64, 8, 4}, {false, 64, 64, 4, 4}, {false, 32, 64, 4, 4},
+    {false, 16, 64, 2, 4}, {false, 128, 32, 4, 4}, {false, 64, 32, 4, 4},
+    {false, 32, 32, 2, 4}, {false, 256, 16, 4, 4}, {false, 128, 16, 4, 4},
+    {false, 64, 16, 2, 4}, {false, 32, 16, 1, 4},
+    {true, 128, 64, 4, 2}, {true, 64, 64, 2, 2}, {true, 32, 64, 2, 2},
+    {true, 16, 64, 1, 4}, {true, 128, 32, 4, 1}, {true, 64, 32, 4, 1},
+    {true, 32, 32, 2, 2}, {true, 128, 16, 8, 1}, {true, 64, 16, 4, 1},
+    {true, 16, 32, 1, 2},
 };
 /* clang-format on */
 
-enum { TILES = sizeof tile_table / sizeof *tile_table, TILE_K = 16 };
+enum {
+    TILES = sizeof tile_table / sizeof *tile_table,
+    TILE_K = 16, /* of k at a time */
+    MMA_K = 32,
+    MMA_STAGES = 3 /* tiles of k that are under way */
+};
+
+static int threads_of(const Tile *t)
+{
+    return t->mma ? 32 * t->tm * t->tn : t->bm / t->tm * (t->bn / t->tn);
+}
 
 static int64_t up(int64_t a, int64_t b)
 {
@@ -202,9 +220,10 @@ static int64_t blocks_of(const Problem *p, const Tile *t)
  * threads leaves some of it idle. */
 static double tile_cost(const Problem *p, const Tile *t)
 {
-    int threads = t->bm / t->tm * (t->bn / t->tn);
+    int threads = threads_of(t);
     double waves = (double)up(blocks_of(p, t), PROCESSORS);
-    double block = (double)t->bm * t->bn + BRING * (double)(t->bm + t->bn);
+    double products = (double)t->bm * t->bn / (t->mma ? MMA_FASTER : 1);
+    double block = products + BRING * (double)(t->bm + t->bn);
     return waves * block * (threads < 128 ? 2 : threads < 256 ? 1.1 : 1);
 }
 
@@ -213,8 +232,9 @@ static const Tile *choose_tile(const Problem *p)
     const Tile *best = NULL;
     for (int i = 0; i < TILES; i++) {
         const Tile *t = &tile_table[i];
-        if (p->dtype == DT_F64 && t->bm > 64)
-            continue; /* twice the shared memory */
+        if (t->mma != dtype_is_half(p->dtype) ||
+            (p->dtype == DT_F64 && t->bm > 64)) /* twice the shared memory */
+            continue;
         if (!best || tile_cost(p, t) < tile_cost(p, best))
             best = t;
     }
@@ -264,10 +284,11 @@ static void print_tile_sizes(const Problem *p, const Tile *t, FILE *out)
     const Name names[] = {
         {"BM", t->bm},
         {"BN", t->bn},
-        {"BK", TILE_K},
-        {"TM", t->tm},
-        {"TN", t->tn},
-        {"THREADS", t->bm / t->tm * (t->bn / t->tn)},
+        {"BK", t->mma ? MMA_K : TILE_K},
+        {t->mma ? "WARPS_M" : "TM", t->tm},
+        {t->mma ? "WARPS_N" : "TN", t->tn},
+        {"STAGES", t->mma ? MMA_STAGES : 2},
+        {"THREADS", threads_of(t)},
         {"BATCHES", p->batches},
         {"K", p->k},
         {"MOST", VECTOR_BYTES / (int64_t)dtype_size(p->dtype)},
@@ -370,16 +391,16 @@ static uint32_t operand(const Step *s, Value v)
 }
 
 static void print_kernel(const Problem *p, const Graph *g, const Step *s,
-                         int threads, const char *name, FILE *out)
+                         const Tile *t, const char *name, FILE *out)
 {
     const Node *n = &g->node[s->first];
     fprintf(out,
             "extern \"C\" __global__ void __launch_bounds__(%d)\n%s(%s *"
             "__restrict__ y0",
-            threads, name, number_type(p->result));
+            threads_of(t), name, number_type(p->result));
     for (uint32_t i = 0; i < s->n_in; i++)
         fprintf(out, ", const %s *__restrict__ x%u", number_type(p->dtype), i);
-    fprintf(out, ")\n{\n    tgc_gemm<%s_p", name);
+    fprintf(out, ")\n{\n    tgc_gemm%s<%s_p", t->mma ? "_mma" : "", name);
     print_classes(p, name, out);
     fprintf(out, ">(\n        y0, x%u, x%u);\n}\n\n", operand(s, n->in[0]),
             operand(s, n->in[1]));
@@ -391,13 +412,13 @@ CudaGemm cuda_gemm_print(const Graph *g, const Step *s, const char *name,
     Problem p;
     problem_of(g, &g->node[s->first], &p);
     const Tile *t = choose_tile(&p);
-    int threads = t->bm / t->tm * (t->bn / t->tn);
     fprintf(out, "struct %s_p {\n    typedef %s T;\n    typedef %s R;\n", name,
             number_type(p.dtype), number_type(p.result));
     print_tile_sizes(&p, t, out);
     if (p.kind != PROBLEM_MATMUL)
         print_conv_sizes(&p, out);
     fputs("};\n\n", out);
-    print_kernel(&p, g, s, threads, name, out);
-    return (CudaGemm){.parts = blocks_of(&p, t), .threads = (uint32_t)threads};
+    print_kernel(&p, g, s, t, name, out);
+    return (CudaGemm){.parts = blocks_of(&p, t),
+                      .threads = (uint32_t)threads_of(t)};
 }

@@ -283,11 +283,18 @@ template <class P> struct tgc_w_for_x {
 
 /* ---- where results go --------------------------------------------------- */
 
-/* `NEXT` elements from a result to that of the next n. */
+/* The largest power of 2, up to 8, that divides. */
+constexpr int tgc_power(int64_t n)
+{
+    return n % 8 == 0 ? 8 : n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : 1;
+}
+
+/* NEXT elements from a result to that of the next n; EVEN divides all other
+ * steps. */
 template <class P, int64_t ROW, int64_t COLUMN, int64_t BATCH>
 struct tgc_to_matrix {
     static constexpr int64_t NEXT = COLUMN;
-    static constexpr bool even = ROW % 4 == 0 && BATCH % 4 == 0;
+    static constexpr int EVEN = tgc_power(ROW | BATCH);
     __device__ static int64_t place(int m, int n, int batch, int)
     {
         return m * ROW + n * COLUMN + batch * BATCH;
@@ -296,9 +303,8 @@ struct tgc_to_matrix {
 
 template <class P> struct tgc_to_y {
     static constexpr int64_t NEXT = P::y_c;
-    static constexpr bool even = P::y_n % 4 == 0 && P::y_d % 4 == 0 &&
-                                 P::y_h % 4 == 0 && P::y_w % 4 == 0 &&
-                                 P::O % 4 == 0;
+    static constexpr int EVEN =
+        tgc_power(P::y_n | P::y_d | P::y_h | P::y_w | P::O);
     __device__ static int64_t place(int m, int n, int group, int)
     {
         tgc_place p = tgc_place_of(m, P::YD, P::YH, P::YW);
@@ -309,9 +315,8 @@ template <class P> struct tgc_to_y {
 
 template <class P> struct tgc_to_x {
     static constexpr int64_t NEXT = P::x_c;
-    static constexpr bool even = P::x_n % 4 == 0 && P::x_d % 4 == 0 &&
-                                 P::x_h % 4 == 0 && P::x_w % 4 == 0 &&
-                                 P::C % 4 == 0;
+    static constexpr int EVEN =
+        tgc_power(P::x_n | P::x_d | P::x_h | P::x_w | P::C);
     __device__ static int64_t place(int m, int n, int group, int)
     {
         tgc_place p = tgc_place_of(m, P::XD, P::XH, P::XW);
@@ -324,7 +329,7 @@ template <class P> struct tgc_to_x {
  * own. */
 template <class P> struct tgc_to_w {
     static constexpr int64_t NEXT = P::w_o;
-    static constexpr bool even = false;
+    static constexpr int EVEN = 1;
     __device__ static int64_t place(int m, int n, int group, int part)
     {
         return (int64_t)part * P::w_part +
@@ -433,7 +438,7 @@ __device__ inline void
 tgc_put_results(typename P::R *y, const tgc_block<P, A, B> &block, int m, int n,
                 typename tgc_math<typename P::T>::type (&sum)[P::TM][P::TN])
 {
-    constexpr bool wide = Y::NEXT == 1 && Y::even && P::TN == 4;
+    constexpr bool wide = Y::NEXT == 1 && Y::EVEN % 4 == 0 && P::TN == 4;
 #pragma unroll
     for (int i = 0; i < P::TM; i++) {
         if (m + i >= A::ROWS || n >= B::ROWS)

@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* cuda_prelude.cuh, cuda_gemm.cuh */
-extern const char cuda_prelude[], cuda_gemm[];
+/* cuda_prelude.cuh and so on */
+extern const char cuda_prelude[], cuda_gemm[], cuda_mma[];
 
 /* ---- loops -------------------------------------------------------------- */
 
@@ -232,4 +232,5 @@ void print_cuda_head(FILE *out)
 {
     fputs(cuda_prelude, out);
     fputs(cuda_gemm, out);
+    fputs(cuda_mma, out);
 }

@@ -27,6 +27,7 @@ FLAGS = ["-std=c++17", "-fPIC", "-g1", "-w", "-fno-strict-aliasing"]
 # Sums and products stay apart: whether a GPU contracts them is its own matter.
 KERNEL_FLAGS = ["-O1", "-fsanitize=thread", "-ffp-contract=off",
                 "-fno-math-errno", "-DTGC_EMULATED", "-x", "c++"]
+# -fno-gnu-unique: kernels of two objects in one process may have one name.
 KERNEL = re.compile(r'extern\s+"C"\s+__global__\s+void\s+(?:'
                     r'__launch_bounds__\((\d+)[^)]*\)\s+)?(\w+)\s*\(')
 DYNAMIC = re.compile(r'extern\s+__shared__\s+[^;]*?\b(\w+)\s*\[\s*\]')
@@ -104,6 +105,8 @@ def emulate(out, files, defines=()):
                 file.write(wrapped(text, path))
             objects.append(os.path.join(folder, f"text_{i}.o"))
             commands.append([*cxx.split(), *FLAGS, *KERNEL_FLAGS,
+                             *(["-fno-gnu-unique"] if "clang" not in cxx
+                               else []),
                              *[f"-D{d}" for d in defines], *INCLUDE, "-c",
                              "-o", objects[-1], source])
         shared = os.path.join(folder, "shared.cc")

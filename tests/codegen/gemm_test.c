@@ -1,0 +1,162 @@
+/* gemm_test.c: convolutions, their gradients and matrix products of many
+ * shapes, in all types, as the target computes them, against plain loops in
+ * double. */
+#include "build.h"
+#include "check.h"
+#include "codegen.h"
+#include "emulate.h"
+#include "pass.h"
+#include "text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+typedef struct Shape {
+    int n, c, h, w, o, kernel, stride, pad, dilation, groups;
+} Shape;
+
+/* Batches of 1, 7 and 129; channels that are no vector; a height of 1; taps
+ * that are partly, and rows that are wholly, in the padding; groups that are
+ * matrices, and some that are not. */
+static const Shape shape_table[] = {
+    {7, 3, 9, 8, 16, 3, 1, 1, 1, 1},    {1, 16, 8, 8, 32, 3, 2, 1, 1, 1},
+    {129, 16, 2, 2, 16, 3, 1, 1, 1, 1}, {2, 32, 1, 9, 64, 3, 1, 1, 1, 1},
+    {3, 17, 5, 5, 17, 1, 2, 0, 1, 1},   {2, 64, 6, 5, 64, 3, 1, 1, 1, 1},
+    {1, 3, 15, 15, 16, 7, 2, 3, 1, 1},  {2, 16, 9, 7, 48, 3, 1, 2, 2, 2},
+    {2, 8, 6, 6, 8, 3, 1, 1, 1, 8},     {1, 40, 5, 7, 10, 2, 3, 0, 1, 1},
+    {5, 24, 3, 3, 72, 1, 1, 0, 1, 1},   {2, 6, 7, 7, 4, 3, 2, 3, 1, 2},
+};
+
+enum { SHAPES = sizeof shape_table / sizeof *shape_table };
+
+static const char *const type_table[] = {"f32", "f64", "f16", "bf16"};
+
+static void add(Checks *c, const OpDesc *op, const char *sample,
+                double tolerance)
+{
+    static const char *const names[] = {"layout", "expand", "cse",
+                                        "dce",    "fuse",   NULL};
+    Module *m = module_new("sample");
+    Graph *g = graph_new(m, "train");
+    module_add_graph(m, g);
+    Error e;
+    uint32_t id = sample_add(g, op, sample, &e);
+    if (!id)
+        fail_msg("%s %s: %s", op->name, sample, e.text);
+    ir_output(g, "y", node_value(id, 0));
+    PassContext context = {.target = target_named(test_target())};
+    if (!passes_run(m, &context, names, &(PassOptions){0}))
+        fail_msg("%s %s: %s", op->name, sample, context.error.text);
+    checks_add(
+        c, &(Check){.what = arena_printf(m->arena, "%s %s", op->name, sample),
+                    .module = m,
+                    .g = m->graph[0],
+                    .outputs_only = true,
+                    .shuffle = 3,
+                    .tolerance = tolerance,
+                    .seed = 11,
+                    .low = -1,
+                    .high = 1});
+}
+
+static int size_after(int size, const Shape *s)
+{
+    int reach = s->dilation * (s->kernel - 1) + 1;
+    return (size + 2 * s->pad - reach) / s->stride + 1;
+}
+
+static const char *dims(Arena *a, const char *type, int n, int c, int h, int w)
+{
+    return arena_printf(a, "%s[%d,%d,%d,%d]", type, n, c, h, w);
+}
+
+static void add_shape(Checks *c, const Shape *s, const char *type, Arena *a)
+{
+    const char *x = dims(a, type, s->n, s->c, s->h, s->w);
+    const char *w = dims(a, type, s->o, s->c / s->groups, s->kernel, s->kernel);
+    const char *y =
+        dims(a, type, s->n, s->o, size_after(s->h, s), size_after(s->w, s));
+    const char *attrs =
+        arena_printf(a,
+                     "stride=[%d,%d], pad_low=[%d,%d], pad_high=[%d,%d], "
+                     "dilation=[%d,%d], groups=%d",
+                     s->stride, s->stride, s->pad, s->pad, s->pad, s->pad,
+                     s->dilation, s->dilation, s->groups);
+    /* What is expanded rounds its products, or does not where they stay in
+     * registers. */
+    bool half = !strcmp(type, "f16") || !strcmp(type, "bf16");
+    bool expanded = s->groups > 1 && s->c / s->groups < 8;
+    double tolerance = half && expanded ? 2e-2 : 0;
+    add(c, &op_conv, arena_printf(a, "(%s, %s) {%s}", x, w, attrs), tolerance);
+    add(c, &op_conv_grad_input,
+        arena_printf(a, "(%s, %s) {%s, shape=[%d,%d,%d,%d]}", y, w, attrs, s->n,
+                     s->c, s->h, s->w),
+        tolerance);
+    add(c, &op_conv_grad_weight,
+        arena_printf(a, "(%s, %s) {%s, shape=[%d,%d,%d,%d]}", x, y, attrs, s->o,
+                     s->c / s->groups, s->kernel, s->kernel),
+        tolerance);
+}
+
+static void check_type(const char *type)
+{
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (int i = 0; i < SHAPES; i++)
+        add_shape(c, &shape_table[i], type, a);
+    checks_run(c);
+    arena_free(a);
+}
+
+static void float32(void **state)
+{
+    (void)state;
+    check_type("f32");
+}
+
+static void half(void **state)
+{
+    (void)state;
+    check_type("f16");
+    check_type("bf16");
+}
+
+static void products(void **state)
+{
+    (void)state;
+    static const struct {
+        int batch, m, n, k;
+    } size[] = {{1, 5, 3, 7},   {1, 128, 10, 64}, {1, 66, 72, 40},
+                {3, 1, 17, 33}, {1, 10, 64, 129}, {2, 48, 16, 8}};
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (size_t t = 0; t < sizeof type_table / sizeof *type_table; t++)
+        for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+            for (int way = 0; way < 4; way++) {
+                int ta = way & 1, tb = way >> 1;
+                int m = size[i].m, n = size[i].n, k = size[i].k;
+                add(c, &op_matmul,
+                    arena_printf(a,
+                                 "(%s[%d,%d,%d], %s[%d,%d,%d]) "
+                                 "{transpose_a=%s, transpose_b=%s}",
+                                 type_table[t], size[i].batch, ta ? k : m,
+                                 ta ? m : k, type_table[t], size[i].batch,
+                                 tb ? n : k, tb ? k : n, ta ? "true" : "false",
+                                 tb ? "true" : "false"),
+                    0);
+            }
+    checks_run(c);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(float32),
+        cmocka_unit_test(half),
+        cmocka_unit_test(products),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
