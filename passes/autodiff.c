@@ -10,6 +10,7 @@
  * where it is a long sum (of weights, over the batch).  It stays so through a
  * cast, and the parameter that was cast to half gets it unrounded. */
 #include "passes.h"
+#include "average.h"
 #include "build.h"
 #include "scale.h"
 #include "update.h"
@@ -273,6 +274,7 @@ static bool run(Module *m, PassContext *c)
         if (!autodiff_graph(g, c))
             return false;
     }
+    average_evaluation(m);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* update.c: see update.h. */
 #include "update.h"
 #include "accumulate.h"
+#include "average.h"
 #include "build.h"
 #include "optimizer.h"
 #include "passes.h"
@@ -118,7 +119,7 @@ static bool optimize(Update *u)
 /* ---- the stages --------------------------------------------------------- */
 
 static bool (*const stage_table[])(Update *u) = {
-    update_accumulate, scale_undo, clip_value, clip_norm, optimize,
+    update_accumulate, scale_undo, clip_value, clip_norm, optimize, average_add,
 };
 enum { N_STAGES = sizeof stage_table / sizeof *stage_table };
 

@@ -9,6 +9,7 @@
  *       |  scale        of the loss; are they finite? (scale.h)
  *       |  clip         by value, then by the norm of all together
  *       |  optimize     slots, weights
+ *       |  average      of the weights (average.h)
  *     new states
  *
  * A stage that does nothing with these settings adds no node. */

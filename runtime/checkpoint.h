@@ -58,8 +58,13 @@ bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
 
 typedef enum CheckpointUse {
     CHECKPOINT_RESUME, /* every state */
-    CHECKPOINT_WEIGHTS /* parameters and buffers; optimizer slots are left */
+    CHECKPOINT_WEIGHTS /* parameters and buffers, and their average where the
+                          file has it; optimizer slots are left */
 } CheckpointUse;
+
+/* Does the file hold an average of weights ("fc.weight.average") that the
+ * program has a place for? */
+bool checkpoint_averaged(const WeightFile *f, const Plan *plan);
 
 /* All or nothing: names, shapes and types are checked first, and what does not
  * fit is listed. */

@@ -223,6 +223,20 @@ static void match_missing(Matching *m, const char *state)
         trouble_add(&m->missing, "%s", state);
 }
 
+static bool is_average(const PlanState *s)
+{
+    const char *dot = strrchr(s->name, '.');
+    return s->role == PLAN_SLOT && dot && !strcmp(dot, ".average");
+}
+
+bool checkpoint_averaged(const WeightFile *f, const Plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        if (is_average(&plan->states[i]))
+            return weights_find(f, plan->states[i].name) != NULL;
+    return false;
+}
+
 static void match_states(Matching *m)
 {
     for (uint32_t i = 0; i < m->plan->n_states; i++) {
@@ -234,6 +248,7 @@ static void match_states(Matching *m)
             continue; /* from a run in another precision: as at the start */
         if (!t && wanted)
             match_missing(m, state->name);
+        wanted = wanted || (t && is_average(state));
         if (t)
             match_shape(m, state, t);
         m->tensor[i] = wanted ? t : NULL;
@@ -252,6 +267,8 @@ static bool slot_of_another(const char *const *name, uint32_t n,
 {
     char of[512];
     const char *dot = strrchr(own, '.'), *key = of;
+    if (!strncmp(own, "optimizer.", 10)) /* of all parameters: a counter */
+        return true;
     if (!dot || (size_t)(dot - own) >= sizeof of)
         return false;
     snprintf(of, sizeof of, "%.*s", (int)(dot - own), own);

@@ -47,21 +47,35 @@ bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
 
 /* ---- the command --------------------------------------------------------- */
 
-static bool eval_load(const Session *x, Status *s)
+static bool eval_load(const Session *x, bool *averaged, Status *s)
 {
     WeightFile *f = weights_open(x->options->weights, s);
+    *averaged = f && checkpoint_averaged(f, x->plan);
     bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, x->executor, s);
     weights_close(f);
     return done;
 }
 
-static void eval_print(const Evaluation *r, bool json)
+static void eval_print_json(const Evaluation *r, const Evaluation *average)
 {
-    if (json)
-        printf("{\"correct\": %lld, \"total\": %lld, \"loss\": %.6g}\n",
-               (long long)r->correct, (long long)r->total, r->loss);
-    else
-        printf("%lld of %lld correct (%.2f %%), loss %.4f\n",
+    printf("{\"correct\": %lld, \"total\": %lld, \"loss\": %.6g",
+           (long long)r->correct, (long long)r->total, r->loss);
+    if (average)
+        printf(", \"average_correct\": %lld, \"average_loss\": %.6g",
+               (long long)average->correct, average->loss);
+    printf("}\n");
+}
+
+static void eval_print(const Evaluation *r, const Evaluation *average,
+                       bool json)
+{
+    if (json) {
+        eval_print_json(r, average);
+        return;
+    }
+    const char *which[] = {"", "average of the weights: "};
+    for (int i = 0; r && i < 2; r = average, i++)
+        printf("%s%lld of %lld correct (%.2f %%), loss %.4f\n", which[i],
                (long long)r->correct, (long long)r->total,
                r->total ? 100.0 * (double)r->correct / (double)r->total : 0,
                r->loss);
@@ -69,21 +83,24 @@ static void eval_print(const Evaluation *r, bool json)
 
 static bool eval_run(Session *x, Status *s)
 {
-    Evaluation result;
-    int graph;
+    Evaluation result, average;
+    bool averaged;
+    int graph, other;
     if (!x->options->data)
         return status_fail(s, "eval needs --data DIR, the folder with the "
                               "data set's files");
     if (!x->options->weights)
         return status_fail(s, "eval needs --weights FILE, a safetensors file");
     if (!session_executor(x, s) || !session_graph(x, "eval", &graph, s) ||
-        !eval_load(x, s))
+        !eval_load(x, &averaged, s) ||
+        (averaged && !session_graph(x, "eval_average", &other, s)))
         return false;
     Loader *test = session_loader(x, graph, false, 0, s);
-    bool done = test && evaluate(x, test, graph, NULL, &result, s);
+    bool done = test && evaluate(x, test, graph, NULL, &result, s) &&
+                (!averaged || evaluate(x, test, other, NULL, &average, s));
     loader_close(test);
     if (done)
-        eval_print(&result, x->options->json);
+        eval_print(&result, averaged ? &average : NULL, x->options->json);
     return done;
 }
 

@@ -143,7 +143,7 @@ static void table_head(ProgressBar *p)
 void progress_row(ProgressBar *p, const EpochRow *row)
 {
     char time[32], epoch[48], loss[32] = "-", accuracy[32] = "-";
-    char test_loss[32] = "-", test_accuracy[32] = "-";
+    char test_loss[32] = "-", test_accuracy[32] = "-", average[48] = "";
     double seconds = p->seconds;
     progress_clear(p);
     if (!p->headed)
@@ -160,12 +160,15 @@ void progress_row(ProgressBar *p, const EpochRow *row)
         snprintf(test_accuracy, sizeof test_accuracy, "%.2f %%",
                  100 * row->test_accuracy);
     }
-    fprintf(p->out, "%7s  %8s  %8s  %9s  %8s  %7.0f  %3.0f %%  %7s  %9.3g%s\n",
-            epoch, loss, accuracy, test_loss, test_accuracy,
-            seconds > 0 ? (double)p->images / seconds : 0,
-            share(p->data, seconds),
-            format_duration(row->seconds, time, sizeof time), row->lr,
-            row->best ? "  best" : "");
+    if (row->averaged && isfinite(row->average_accuracy))
+        snprintf(average, sizeof average, "  average %.2f %%",
+                 100 * row->average_accuracy);
+    fprintf(
+        p->out, "%7s  %8s  %8s  %9s  %8s  %7.0f  %3.0f %%  %7s  %9.3g%s%s\n",
+        epoch, loss, accuracy, test_loss, test_accuracy,
+        seconds > 0 ? (double)p->images / seconds : 0, share(p->data, seconds),
+        format_duration(row->seconds, time, sizeof time), row->lr, average,
+        row->best ? "  best" : "");
     fflush(p->out);
     p->drawn = clock_now();
 }

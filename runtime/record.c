@@ -76,9 +76,11 @@ static void epoch_events(Record *r, const EpochRow *row)
         {"speed/images_per_second",
          seconds > 0 ? (double)r->images / seconds : NAN},
         {"speed/data_share", seconds > 0 ? r->data / seconds : NAN},
+        {"loss/test_average", row->average_loss},
+        {"accuracy/test_average", row->average_accuracy},
     };
     events_scalars(&r->events, row->step, scalar,
-                   sizeof scalar / sizeof *scalar);
+                   sizeof scalar / sizeof *scalar - (row->averaged ? 0 : 2));
 }
 
 void record_epoch(Record *r, const EpochRow *row)
@@ -98,8 +100,11 @@ void record_epoch(Record *r, const EpochRow *row)
         {"step_seconds", LOG_TIME, r->compute},
         {"eval_seconds", LOG_TIME, row->eval_seconds},
         {"best", LOG_FLAG, row->best},
+        {"average_loss", LOG_REAL, row->average_loss},
+        {"average_accuracy", LOG_REAL, row->average_accuracy},
     };
-    log_row(&r->epochs, field, sizeof field / sizeof *field);
+    log_row(&r->epochs, field,
+            sizeof field / sizeof *field - (row->averaged ? 0 : 2));
     epoch_events(r, row);
     r->n = r->images = r->correct = 0;
     r->loss = r->data = r->compute = 0;

@@ -26,6 +26,8 @@ typedef struct StepRow {
 typedef struct EpochRow {
     int64_t epoch, step;             /* from 1; steps done */
     double test_loss, test_accuracy; /* 0..1; NAN: not evaluated */
+    bool averaged; /* the average of the weights was evaluated, too: */
+    double average_loss, average_accuracy;
     double lr;
     double seconds, eval_seconds; /* in all; of that, evaluating */
     bool best;

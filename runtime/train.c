@@ -41,11 +41,11 @@ typedef struct Train {
     Record record;
     ProgressBar bar;
     Progress progress;
-    Feed train, tail, eval;
-    int part;              /* graph train_part; -1: none */
-    int64_t parts;         /* of a full step's batch */
-    int64_t full, batches; /* full ones in an epoch; with the tail */
-    StepRow row;           /* of the step under way */
+    Feed train, tail, eval, average; /* graph -1: there is none */
+    int part;                        /* graph train_part; -1: none */
+    int64_t parts;                   /* of a full step's batch */
+    int64_t full, batches;           /* full ones in an epoch; with the tail */
+    StepRow row;                     /* of the step under way */
     int64_t epochs, last_step, eval_every;
     Stop stop;
     bool stalled; /* accuracy gets no better: this is the end */
@@ -257,6 +257,22 @@ static bool train_evaluates(const Train *t)
     return epoch % t->eval_every == 0 || epoch == t->epochs;
 }
 
+/* The average of the weights on the test images; what decides about the best
+ * is its result then.  False with result->stopped, or an error. */
+static bool train_evaluate_average(Train *t, EpochRow *row, Evaluation *result,
+                                   Status *s)
+{
+    if (!row->averaged)
+        return true;
+    if (!evaluate(&t->session, t->test, t->average.graph, t->signals, result,
+                  s) ||
+        result->stopped)
+        return false;
+    row->average_loss = result->loss;
+    row->average_accuracy = (double)result->correct / (double)result->total;
+    return true;
+}
+
 /* The test images, and what they say about the best weights.  True without a
  * row where a signal came in between. */
 static bool train_evaluate(Train *t, EpochRow *row, Status *s)
@@ -267,12 +283,13 @@ static bool train_evaluate(Train *t, EpochRow *row, Status *s)
     progress_note(&t->bar, "evaluating");
     if (!evaluate(&t->session, t->test, t->eval.graph, t->signals, &result, s))
         return false;
-    stop_asked(&t->stop);
-    if (result.stopped)
-        return true;
-    row->epoch = p->epoch + 1;
     row->test_loss = result.loss;
     row->test_accuracy = (double)result.correct / (double)result.total;
+    bool done = !result.stopped && train_evaluate_average(t, row, &result, s);
+    stop_asked(&t->stop);
+    if (!done)
+        return !s->failed;
+    row->epoch = p->epoch + 1;
     row->eval_seconds = clock_now() - began;
     row->best = result.correct > p->best_correct;
     stop_count(&t->stop, p, result.correct, result.total);
@@ -287,7 +304,11 @@ static bool train_evaluate(Train *t, EpochRow *row, Status *s)
 static bool train_epoch_end(Train *t, double began, Status *s)
 {
     Progress *p = &t->progress;
-    EpochRow row = {.test_loss = NAN, .test_accuracy = NAN};
+    EpochRow row = {.test_loss = NAN,
+                    .test_accuracy = NAN,
+                    .averaged = t->average.graph >= 0,
+                    .average_loss = NAN,
+                    .average_accuracy = NAN};
     if (!train_evaluates(t))
         row.epoch = p->epoch + 1;
     else if (!train_evaluate(t, &row, s))
@@ -479,6 +500,10 @@ static bool open_data(Train *t, Status *s)
     Session *x = &t->session;
     if (!open_feed(t, "train", &t->train, s) || !open_parts(t, s) ||
         !open_feed(t, "eval", &t->eval, s))
+        return false;
+    t->average.graph = -1;
+    if (executor_graph(x->executor, "eval_average") >= 0 &&
+        !open_feed(t, "eval_average", &t->average, s))
         return false;
     t->images = session_loader(x, t->train.graph, true, t->progress.seed, s);
     if (!t->images)

@@ -64,7 +64,7 @@ def optimizers(net, options):
     its name; a group with an optimizer of its own starts from nothing."""
     common = {k: v for k, v in options.items()
               if k not in ("groups", "kind", "clip_norm", "clip_value",
-                           "one_cycle")}
+                           "one_cycle", "average", "average_warmup")}
     result = []
     for name, p in net.named_parameters():
         kind, own = options["kind"], dict(common)
@@ -75,6 +75,39 @@ def optimizers(net, options):
         own["lr"] *= own.pop("lr_factor", 1)
         result.append(KINDS[kind]([p], **own))
     return result
+
+
+class Average:
+    """torch.optim.swa_utils.AveragedModel; buffers are averaged, too."""
+
+    def __init__(self, options):
+        self.decay, self.model = options.get("average"), None
+        self.warmup, self.steps = options.get("average_warmup"), 0
+
+    def mean(self, average, new, _):
+        d = self.decay
+        if self.warmup:  # after `steps` steps before this one
+            d = min(d, (1 + self.steps) / (10 + self.steps))
+        return d * average + (1 - d) * new
+
+    def step(self, net):
+        if not self.decay:
+            return
+        if not self.model:
+            self.model = torch.optim.swa_utils.AveragedModel(
+                net, avg_fn=self.mean, use_buffers=True)
+        self.model.update_parameters(net)
+        self.steps += 1
+
+    def named(self):
+        state = self.model.module.state_dict() if self.model else {}
+        return {n + ".average": t for n, t in state.items()
+                if t.dtype == torch.float64}
+
+    def evaluate(self, x, t):
+        if not self.model:
+            return None
+        return F.cross_entropy(self.model.module.eval()(x), t).item()
 
 
 def train(case, data):
@@ -91,7 +124,7 @@ def train(case, data):
         for o in steps if "one_cycle" in options]
     x, t = make_golden.read_split(data, "train")
     x = x.float().double()
-    losses, norms = [], []
+    losses, norms, average = [], [], Average(options)
     for i in range(these.STEPS):
         part = slice(i * these.BATCH, (i + 1) * these.BATCH)
         net.zero_grad()
@@ -106,8 +139,15 @@ def train(case, data):
         for optimizer in steps + cycles:
             optimizer.step()
         losses.append(loss.item())
+        average.step(net)
+    after = dict(net.state_dict(), **average.named())
+    net.eval()
+    x, t = make_golden.read_split(data, "t10k")
+    x = x.float().double()
     return {"loss": losses, "norms": norms,
-            "after": make_golden.summary(net.state_dict()),
+            "after": make_golden.summary(after),
+            "eval": F.cross_entropy(net(x), t).item(),
+            "average_eval": average.evaluate(x, t),
             "shapes": {n: list(s.shape) for n, s in net.state_dict().items()
                        if s.dtype == torch.float64}}
 

@@ -101,4 +101,13 @@ CASES = {
                    one_cycle=dict(max_lr=2**-7, anneal_strategy="linear",
                                   base_momentum=0.5, max_momentum=0.75)),
         rounded=True),
+    "average": dict(
+        train="optimizer adam { lr = 0.0078125, weight_decay = 0 }\n"
+              "average ema { decay = 0.75 }",
+        torch=dict(kind="adam", lr=2**-7, average=0.75)),
+    "average_warm": dict(
+        train="optimizer sgd { lr = 0.0625, momentum = 0.9, weight_decay = 0 }\n"
+              "average ema { decay = 0.99, warmup = true }",
+        torch=dict(kind="sgd", lr=2**-4, momentum=0.9, average=0.99,
+                   average_warmup=True)),
 }

@@ -20,7 +20,7 @@ import optimizer_cases as these  # noqa: E402
 # Relative: losses (the log has nine digits of them) and weights.
 # "rounded" cases get a rate that is rounded to float32 in every step.
 MOST = {"f64": (1e-8, 1e-11), "rounded": (1e-7, 1e-5), "f32": (2e-5, 1e-4)}
-IN_F32 = ("sgd_dampening", "muon_adamw")
+IN_F32 = ("muon_adamw", "average_warm")
 
 
 def model(folder, name):
@@ -59,6 +59,19 @@ def check_resume(checks, label, binary, folder, init, data, whole):
                 f"{label}: the same bytes after an interruption")
 
 
+def check_average(checks, label, golden, binary, data, weights):
+    """`eval` reports both."""
+    run = t.run(binary, "eval", "--data", data, "--weights", weights, "--json")
+    result, wanted = json.loads(run.must().out), golden["average_eval"]
+    checks.close(result["loss"], golden["eval"], 1e-4 * golden["eval"],
+                 f"{label}: evaluated loss")
+    checks.equal("average_loss" in result, wanted is not None,
+                 f"{label}: an average or none")
+    if wanted is not None:
+        checks.close(result["average_loss"], wanted, 1e-4 * wanted,
+                     f"{label}: evaluated loss of the average")
+
+
 def check(checks, name, golden, data, precision, worst):
     label = f"{name} {precision}"
     folder = t.scratch(f"optimizers_{name}_{precision}")
@@ -83,6 +96,7 @@ def check(checks, name, golden, data, precision, worst):
                                  MOST[kind]):
         checks.that(max(found) <= most, f"{label}: {what} within "
                     f"{max(found):.1e}", f"more than {most}: {found}")
+    check_average(checks, label, golden, binary, data, whole)
     if precision == "f32":
         check_resume(checks, label, binary, folder, init, data, whole)
     worst.setdefault(name, {})[precision] = max(far), max(weights)
