@@ -147,6 +147,8 @@ const SettingSpec setting_table[] = {
      .doc = "Below this the scale never gets."},
     {"loss_scale.most_skips", SET_INT, "25", .only = "dynamic", .low = 1, .high = 1e9, .run_time = true,
      .doc = "Skipped steps in a row that stop the run."},
+    {"fuse", SET_WORD, "full", .words = "off elementwise full",
+     .doc = "What becomes one kernel: every op its own, to measure against; chains of elementwise ops and sums; these with the convolutions that they are around."},
     {"memory", SET_INT, NULL, .low = 1, .high = MOST, .bytes = true,
      .doc = "Bytes that a training run may take in all: 10 GiB. What is not kept for the backward pass is computed again; what cannot fit does not compile."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,

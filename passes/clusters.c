@@ -452,7 +452,7 @@ static void merge_siblings(Clusters *c)
 
 /* ---- all of it ---------------------------------------------------------- */
 
-void clusters_find(Clusters *c, const Graph *g, Arena *a)
+void clusters_start(Clusters *c, const Graph *g, Arena *a)
 {
     uint32_t n = g->n_nodes;
     *c = (Clusters){.g = g, .arena = a};
@@ -469,6 +469,10 @@ void clusters_find(Clusters *c, const Graph *g, Arena *a)
     for (uint32_t id = 1; id < n; id++)
         if (cluster_holds(c, id))
             start_cluster(c, id);
+}
+
+void clusters_find(Clusters *c)
+{
     for (Turn turn = TURN_UPDATES; turn <= TURN_ALL; turn++)
         merge_pairs(c, turn);
     merge_siblings(c);

@@ -10,6 +10,7 @@
 #include "passes.h"
 #include "rewrite.h"
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Copy {
     uint32_t group;
@@ -154,10 +155,17 @@ static Graph *fuse_graph(Graph *g, PassContext *c)
 {
     Fuse f = {.arena = arena_new()};
     Graph *given = g;
-    g = repeat_cheap(g, c->target);
+    const char *wanted = settings_text(&g->module->settings, "fuse");
+    bool off = wanted && !strcmp(wanted, "off");
+    bool full = !wanted || !strcmp(wanted, "full");
+    if (full)
+        g = repeat_cheap(g, c->target);
     rewrite_begin(&f.r, g);
-    clusters_find(&f.clusters, g, f.arena);
-    anchors_find(&f.clusters, c->target);
+    clusters_start(&f.clusters, g, f.arena);
+    if (!off)
+        clusters_find(&f.clusters);
+    if (full)
+        anchors_find(&f.clusters, c->target);
     f.fixed = arena_array(f.arena, g->n_nodes, sizeof *f.fixed);
     f.inside = arena_array(f.arena, g->n_nodes, sizeof *f.inside);
     for (uint32_t id = 1; id < g->n_nodes; id++)

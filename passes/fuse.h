@@ -48,8 +48,10 @@ typedef struct Clusters {
     Cluster *cluster; /* by the node that dag_find gives */
 } Clusters;
 
-/* Which nodes run together.  Everything lives in the arena. */
-void clusters_find(Clusters *c, const Graph *g, Arena *a);
+/* Every node by itself; then those that run together in one cluster.
+ * Everything lives in the arena. */
+void clusters_start(Clusters *c, const Graph *g, Arena *a);
+void clusters_find(Clusters *c);
 
 /* The cluster that a node is in. */
 Cluster *cluster_of(Clusters *c, uint32_t id);
