@@ -218,10 +218,17 @@ static bool cuts_finer(const Graph *g, const Node *n)
 /* v, or the half value that it shows as float32 at the same place. */
 static Value unwidened(const Graph *g, const Step *s, Value v)
 {
-    while (!in_step(s, v) && !reads(s, v) &&
-           node_is(graph_node(g, v), &op_widen))
+    while (node_is(graph_node(g, v), &op_widen) && !in_step(s, v) &&
+           !reads(s, v))
         v = graph_node(g, v)->in[0];
     return v;
+}
+
+/* May reading v be reading something else, at another place? */
+static bool views(const Graph *g, Value v)
+{
+    const Node *n = graph_node(g, v);
+    return node_has(n, T_VIEW) && n->n_in == 1;
 }
 
 /* Does it read `in` or what was computed from it? */
@@ -243,7 +250,8 @@ static bool stays_at_place(const Graph *g, const Step *s, uint32_t id,
         return !depends_on(s, n, t, in);
     for (uint32_t i = 0; i < n->n_in && !node_has(n, T_ROOT); i++) {
         Value v = unwidened(g, s, n->in[i]);
-        if (!in_step(s, v) && !reads(s, v) && eventually_reads(g, s, v, in))
+        if (!in_step(s, v) && !value_equal(v, in) && views(g, v) &&
+            !reads(s, v) && eventually_reads(g, s, v, in))
             return false;
         if (!comes_from(s, t->at_place, v, in))
             continue;
@@ -334,12 +342,13 @@ bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
     Trace t = {.at_place = arena_array(a, n, sizeof *t.at_place),
                .reads = arena_array(a, n, sizeof *t.reads),
                .level = arena_array(a, n, sizeof *t.level)};
-    bool ok = !in_prologue(g, s, out.node, a);
+    bool ok = true;
     for (uint32_t id = s->first; ok && id <= s->last; id++) {
         ok = stays_at_place(g, s, id, &t, in);
         trace_node(g, s, id, &t, in);
     }
-    ok = ok && written_together(g, s, &t, out);
+    ok = ok && written_together(g, s, &t, out) &&
+         !in_prologue(g, s, out.node, a);
     arena_free(a);
     return ok;
 }

@@ -164,8 +164,10 @@ static Graph *fuse_graph(Graph *g, PassContext *c)
     clusters_start(&f.clusters, g, f.arena);
     if (!off)
         clusters_find(&f.clusters);
-    if (full)
+    if (full) {
         anchors_find(&f.clusters, c->target);
+        updates_gather(&f.clusters);
+    }
     f.fixed = arena_array(f.arena, g->n_nodes, sizeof *f.fixed);
     f.inside = arena_array(f.arena, g->n_nodes, sizeof *f.inside);
     for (uint32_t id = 1; id < g->n_nodes; id++)

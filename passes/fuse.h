@@ -2,6 +2,7 @@
  *
  *     repeat.c     what is computed again wherever it is read
  *     clusters.c   which nodes become one kernel
+ *     updates.c    the optimizer's kernels together
  *     anchors.c    which kernels join a convolution or the like
  *     fuse.c       the graph with these nodes next to each other
  */
@@ -60,6 +61,9 @@ Cluster *cluster_of(Clusters *c, uint32_t id);
 bool cluster_merge(Clusters *c, uint32_t a, uint32_t b);
 /* Is it computed by the generic kernel, and no view? */
 bool cluster_computes(const Clusters *c, uint32_t id);
+
+/* Merges clusters that nothing but updates needs. */
+void updates_gather(Clusters *c);
 
 /* Merges clusters with the nodes that the target runs whole, where it says that
  * it can (Target.anchor). */

@@ -10,6 +10,7 @@
 PASS(fold)
 PASS(half)
 PASS(autodiff)
+PASS(absorb)
 PASS(cse)
 PASS(dce)
 PASS(layout)

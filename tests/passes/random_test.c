@@ -64,6 +64,7 @@ static void check_passes(const char *const *passes)
 static void test_each_pass(void **state)
 {
     (void)state;
+    check_passes((const char *const[]){"absorb", NULL});
     check_passes((const char *const[]){"fold", NULL});
     check_passes((const char *const[]){"cse", NULL});
     check_passes((const char *const[]){"dce", NULL});
@@ -81,6 +82,36 @@ static void test_pipeline(void **state)
 {
     (void)state;
     check_passes(pipeline);
+}
+
+/* Normalisation by given statistics, within the weights: the same numbers, with
+ * strides and groups. */
+static void test_absorb(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "module m graph eval {\n"
+        "%x = input {name=\"x\"} : f64[3,4,5,6]\n"
+        "%w = input {name=\"w\"} : f64[6,2,3,3]\n"
+        "%g = input {name=\"g\"} : f64[6] %b = input {name=\"b\"} : f64[6]\n"
+        "%m = input {name=\"m\"} : f64[6] %s = input {name=\"s\"} : f64[6]\n"
+        "%v = mul %s, %s\n"
+        "%y = conv %x, %w {stride=[2,1], pad_low=[1,0], pad_high=[0,1], "
+        "dilation=[1,1], groups=2}\n"
+        "%n = batch_norm_inference %y, %g, %b, %m, %v {eps=0.01}\n"
+        "output %n {name=\"n\"} }\n";
+    Error e;
+    Module *before = module_read(text, strlen(text), "m", &e);
+    assert_non_null(before);
+    Module *after = copy_module(before);
+    run_passes(after, (const char *const[]){"absorb", "dce", NULL}, 0);
+    for (uint32_t id = 1; id < after->graph[0]->n_nodes; id++)
+        assert_string_not_equal(after->graph[0]->node[id].op->name,
+                                "batch_norm_inference");
+    for (uint64_t seed = 1; seed < 6; seed++)
+        check_same(before, after, seed, "absorb");
+    module_free(before);
+    module_free(after);
 }
 
 /* What is done already stays as it is. */
@@ -155,8 +186,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_pass), cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_twice),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_bad_plans),
+        cmocka_unit_test(test_absorb),    cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_bad_plans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
