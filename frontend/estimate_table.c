@@ -1,6 +1,7 @@
 /* estimate_table.c: see estimate_table.h. */
 #include "estimate_table.h"
 #include "memory_report.h"
+#include <math.h>
 #include <string.h>
 
 int64_t estimate_batches(const Module *m)
@@ -12,9 +13,12 @@ int64_t estimate_batches(const Module *m)
     return (samples + (keep ? batch - 1 : 0)) / batch;
 }
 
+/* Three digits that count: a small net's step takes microseconds. */
 static void print_number(double v, int width, FILE *out)
 {
-    fprintf(out, " %*.*f", width, v >= 100 ? 0 : v >= 10 ? 1 : 2, v);
+    int decimals = v > 0 ? 2 - (int)floor(log10(v)) : 2;
+    decimals = decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
+    fprintf(out, " %*.*f", width, decimals, v);
 }
 
 static void print_times(const EstimateRow *r, FILE *out)
