@@ -111,6 +111,8 @@ void elab_load(Elab *el, const Source *source);
 
 /* Fills module->settings from the train sections and --set. */
 void elab_settings(Elab *el);
+/* Where a key was set; none: on the command line, or by default. */
+Span elab_setting_span(const Elab *el, const char *key);
 
 /* ---- groups.c ---------------------------------------------------------------
  */
@@ -121,6 +123,8 @@ const char *elab_group_names(Elab *el, const SettingNode *node);
 const char *elab_group(Elab *el, const char *key, const SettingNode *node);
 /* When all parameters are known: a pattern that matches none is an error. */
 void elab_check_groups(Elab *el);
+/* The parameters that the setting `frozen` names are not trained. */
+void elab_freeze(Elab *el);
 
 /* ---- eval.c -----------------------------------------------------------------
  */

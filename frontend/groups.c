@@ -120,17 +120,18 @@ static const char *nearest_pattern(Elab *el, const char *wrong)
     return nearest_name(&near);
 }
 
-static void check_patterns(Elab *el, const char *names)
+/* place: where the names stand, if not each for itself. */
+static void check_patterns(Elab *el, const char *names, Span place)
 {
     const char *p = names;
     while (*p) {
         size_t n = strcspn(p, " ");
         const char *pattern = arena_strndup(el->arena, p, n);
         p += n + (p[n] == ' ');
-        if (matches_any(el->module, pattern))
+        if (!n || matches_any(el->module, pattern))
             continue;
         const Binding *at = scope_find(&el->patterns, pattern);
-        if (!diag_error(el->diag, at ? at->span : (Span){0},
+        if (!diag_error(el->diag, at ? at->span : place,
                         "no parameter matches \"%.100s\"", pattern))
             return;
         const char *near = nearest_pattern(el, pattern);
@@ -149,6 +150,27 @@ void elab_check_groups(Elab *el)
         snprintf(key, sizeof key, "optimizer.group%d.names", i);
         const SettingValue *names = settings_get(&el->module->settings, key);
         if (names)
-            check_patterns(el, names->text);
+            check_patterns(el, names->text, (Span){0});
     }
+}
+
+void elab_freeze(Elab *el)
+{
+    Module *m = el->module;
+    const SettingValue *frozen = settings_get(&m->settings, "frozen");
+    if (!frozen)
+        return;
+    Span place = elab_setting_span(el, "frozen");
+    check_patterns(el, frozen->text, place);
+    bool any = false;
+    for (size_t i = 0; i < m->n_states; i++) {
+        State *s = &m->state[i];
+        if (s->role != STATE_PARAM)
+            continue;
+        s->frozen = patterns_match(frozen->text, s->name);
+        any = any || !s->frozen;
+    }
+    if (!any)
+        diag_error(el->diag, place,
+                   "there is nothing to train: every parameter is frozen");
 }

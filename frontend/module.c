@@ -274,6 +274,8 @@ static void build_graphs(Elab *el)
         elab_check_groups(el);
     if (!el->diag->errors && el->parts > 1)
         build_graph(el, "train_part", true, batch);
+    if (!el->diag->errors)
+        elab_freeze(el);
     if (!el->diag->errors && tail)
         build_graph(el, "train_tail", true, tail);
     if (!el->diag->errors)

@@ -242,6 +242,15 @@ static void check_parts(const Elab *el)
                    (long long)parts, (long long)batch, (long long)near);
 }
 
+Span elab_setting_span(const Elab *el, const char *key)
+{
+    const Settings *s = &el->module->settings;
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->item[i].key, key))
+            return span_of(el, s->item[i].loc);
+    return (Span){0};
+}
+
 void elab_settings(Elab *el)
 {
     char error[MAX_TEXT];

@@ -85,6 +85,8 @@ const SettingSpec setting_table[] = {
      .doc = "Share of the average that stays in each step."},
     {"average.warmup", SET_BOOL, "false", .only = "ema",
      .doc = "After t steps no more than (1 + t) / (10 + t) stays."},
+    {"frozen", SET_TEXT, NULL,
+     .doc = "Patterns of the names of parameters that are not trained, with blanks between them: \"conv1.* layer1.*\"."},
     {"schedule", SET_WORD, "constant", .words = "constant multistep cosine cosine_restarts linear one_cycle", .run_time = true,
      .doc = "How the learning rate changes over the epochs."},
     {"schedule.at", SET_NUMBERS, NULL, .only = "multistep", .low = 0, .high = 1e9, .run_time = true,
