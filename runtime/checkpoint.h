@@ -71,4 +71,15 @@ bool checkpoint_averaged(const WeightFile *f, const Plan *plan);
 bool checkpoint_load(const WeightFile *f, CheckpointUse use, Executor *e,
                      Status *s);
 
+/* A part of the weights: patterns of names (pattern.h); NULL: all, none. */
+typedef struct WeightsPart {
+    const char *load, *skip;
+} WeightsPart;
+
+/* Parameters and buffers of that part; the others keep what they have.  What
+ * the part names must be there and fit; what the file has beyond is no
+ * trouble.  text: what was loaded and what not, in one line. */
+bool checkpoint_load_part(const WeightFile *f, const WeightsPart *part,
+                          Executor *e, char *text, size_t size, Status *s);
+
 #endif

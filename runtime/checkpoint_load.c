@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "checkpoint_keys.h"
 #include "number.h"
+#include "pattern.h"
 #include "suggest.h"
 #include "types.h"
 #include <stdarg.h>
@@ -160,8 +161,10 @@ typedef struct Matching {
     const WeightFile *file;
     CheckpointUse use;
     const Plan *plan;
-    const Weight **tensor; /* of each state; NULL: not loaded */
-    Trouble missing, extra, shape;
+    const WeightsPart *part; /* NULL: all, and no more in the file */
+    const Weight **tensor;   /* of each state; NULL: not loaded */
+    uint32_t loaded;
+    Trouble missing, extra, shape, left;
 } Matching;
 
 static bool name_ignored(const char *name)
@@ -237,21 +240,36 @@ bool checkpoint_averaged(const WeightFile *f, const Plan *plan)
     return false;
 }
 
+/* An average goes with what it is the average of. */
+static bool in_part(const WeightsPart *p, const PlanState *state)
+{
+    const char *name = is_average(state) ? state->of : state->name;
+    if (!p)
+        return true;
+    return (!p->load || patterns_match_name(p->load, name)) &&
+           (!p->skip || !patterns_match_name(p->skip, name));
+}
+
 static void match_states(Matching *m)
 {
     for (uint32_t i = 0; i < m->plan->n_states; i++) {
         const PlanState *state = &m->plan->states[i];
         const Weight *t = weights_find(m->file, state->name);
         bool resumes = m->use == CHECKPOINT_RESUME;
-        bool wanted = resumes || state->role <= PLAN_BUFFER;
+        bool weight = state->role <= PLAN_BUFFER;
+        bool part = in_part(m->part, state);
+        bool wanted = (resumes || weight) && part;
         if (!t && state->role == PLAN_RUN)
             continue; /* from a run in another precision: as at the start */
         if (!t && wanted)
             match_missing(m, state->name);
-        wanted = wanted || (t && is_average(state));
-        if (t)
+        wanted = wanted || (t && is_average(state) && part);
+        if (t && (wanted || !m->part))
             match_shape(m, state, t);
+        if (!wanted && weight)
+            trouble_add(&m->left, "%s", state->name);
         m->tensor[i] = wanted ? t : NULL;
+        m->loaded += m->tensor[i] != NULL;
     }
 }
 
@@ -305,19 +323,22 @@ static bool match_report(const Matching *m, Status *s)
 {
     const Trouble *a = &m->missing, *b = &m->extra, *c = &m->shape;
     char missing[700] = "", extra[700] = "", shape[700] = "";
-    if (!a->n && !b->n && !c->n)
+    const char *hint = "";
+    if (!a->n && (!b->n || m->part) && !c->n)
         return true;
+    if (m->part)
+        hint = " (--skip 'PATTERN ..' leaves tensors as they start)";
     if (a->n)
         snprintf(missing, sizeof missing, "; %d tensor%s %s missing: %s", a->n,
                  a->n == 1 ? "" : "s", trouble_is(a), a->text);
-    if (b->n)
+    if (b->n && !m->part)
         snprintf(extra, sizeof extra, "; %d %s not in this model: %s", b->n,
                  trouble_is(b), b->text);
     if (c->n)
         snprintf(shape, sizeof shape, "; %d %s of another shape or type: %s",
                  c->n, trouble_is(c), c->text);
-    return status_fail(s, "%s does not fit %s%s%s%s", weights_path(m->file),
-                       m->plan->model, missing, shape, extra);
+    return status_fail(s, "%s does not fit %s%s%s%s%s", weights_path(m->file),
+                       m->plan->model, missing, shape, extra, hint);
 }
 
 /* ---- loading ------------------------------------------------------------- */
@@ -350,14 +371,62 @@ static bool match_load(Matching *m, Executor *e, Status *s)
     return true;
 }
 
+static bool load(Matching *m, Executor *e, Status *s)
+{
+    m->plan = executor_plan(e);
+    m->tensor = calloc(m->plan->n_states + 1, sizeof *m->tensor);
+    if (!m->tensor)
+        return status_fail(s, "no memory");
+    bool done = match_load(m, e, s) && executor_push(e, s);
+    free(m->tensor);
+    return done;
+}
+
 bool checkpoint_load(const WeightFile *f, CheckpointUse use, Executor *e,
                      Status *s)
 {
-    Matching m = {.file = f, .use = use, .plan = executor_plan(e)};
-    m.tensor = calloc(m.plan->n_states + 1, sizeof *m.tensor);
-    if (!m.tensor)
-        return status_fail(s, "no memory");
-    bool done = match_load(&m, e, s) && executor_push(e, s);
-    free(m.tensor);
-    return done;
+    Matching m = {.file = f, .use = use};
+    return load(&m, e, s);
+}
+
+/* ---- a part -------------------------------------------------------------- */
+
+/* Every pattern names something in the model. */
+static bool patterns_known(const char *option, const char *patterns,
+                           const Plan *plan, Status *s)
+{
+    for (const char *p = patterns ? patterns : ""; *p;) {
+        size_t n = strcspn(p, " ");
+        bool known = !n;
+        for (uint32_t i = 0; !known && i < plan->n_states; i++)
+            known = plan->states[i].role <= PLAN_BUFFER &&
+                    pattern_matches_name(p, n, plan->states[i].name);
+        if (!known)
+            return status_fail(s,
+                               "%s: no weight of %s has a name like \"%.*s\" "
+                               "(* is any run of characters)",
+                               option, plan->model, (int)n, p);
+        p += n + (p[n] == ' ');
+    }
+    return true;
+}
+
+bool checkpoint_load_part(const WeightFile *f, const WeightsPart *part,
+                          Executor *e, char *text, size_t size, Status *s)
+{
+    const Plan *plan = executor_plan(e);
+    Matching m = {.file = f, .use = CHECKPOINT_WEIGHTS, .part = part};
+    char left[600] = "", extra[600] = "";
+    if (!patterns_known("--load", part->load, plan, s) ||
+        !patterns_known("--skip", part->skip, plan, s) || !load(&m, e, s))
+        return false;
+    if (m.left.n)
+        snprintf(left, sizeof left, "; %d left as %s: %s", m.left.n,
+                 m.left.n == 1 ? "it starts" : "they start", m.left.text);
+    if (m.extra.n)
+        snprintf(extra, sizeof extra, "; %d there that %s no use: %s",
+                 m.extra.n, m.extra.n == 1 ? "is of" : "are of", m.extra.text);
+    snprintf(text, size, "%s: %u tensor%s loaded%s%s", weights_path(f),
+             m.loaded, m.loaded == 1 ? "" : "s", left, extra);
+    return true;
 }

@@ -60,6 +60,11 @@ static const OptionSpec option_table[] = {
      "seed of initial weights, order and augmentation"},
     {"--init", "FILE", VERB_TRAIN, OPTION_TEXT, FIELD(init), NULL,
      "start from these weights (safetensors, PyTorch's, .npz)"},
+    {"--load", "NAMES", VERB_TRAIN, OPTION_TEXT, FIELD(load), NULL,
+     "of --init's weights, take those with such names: 'layer1.* bn*'; what "
+     "the file has beyond the model's is no trouble then"},
+    {"--skip", "NAMES", VERB_TRAIN, OPTION_TEXT, FIELD(skip), NULL,
+     "take all but those: 'linear.*' for another number of classes"},
     {"--resume", "CKPT", VERB_TRAIN, OPTION_TEXT, FIELD(resume), NULL,
      "go on from a checkpoint, or from the last one in a run's folder, to the "
      "same bits as if never stopped"},

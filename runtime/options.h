@@ -25,6 +25,7 @@ typedef struct Options {
     bool overwrite, print_config, check;
     const char *data, *init, *resume, *weights, *save_dir, *log, *time;
     const char *device;
+    const char *load, *skip;   /* parts of --init's weights; NULL: all, none */
     int64_t steps, save_every; /* -1: not given */
     int64_t histograms;        /* every so many epochs; 0: none */
     double time_limit;         /* seconds; 0: none */

@@ -392,6 +392,9 @@ static bool train_loop(Train *t, Status *s)
 static bool open_resumed(Train *t, Status *s)
 {
     const Options *o = t->session.options;
+    if ((o->load || o->skip) && !o->init)
+        return status_fail(s, "--load and --skip choose among the weights of "
+                              "--init FILE, which is missing");
     if (o->resume && o->init)
         return status_fail(s, "--resume and --init exclude each other: a "
                               "checkpoint has its weights in it");
@@ -411,20 +414,32 @@ static bool open_resumed(Train *t, Status *s)
     return schedule_open(&t->schedule, &t->session.config, s);
 }
 
+/* Weights of others; a part of them, with a line about what that was. */
+static bool open_init(const Options *o, Executor *e, Status *s)
+{
+    WeightFile *f = weights_open(o->init, s);
+    WeightsPart part = {o->load, o->skip};
+    char text[2048];
+    bool done = false;
+    if (f && (o->load || o->skip)) {
+        done = checkpoint_load_part(f, &part, e, text, sizeof text, s);
+        if (done)
+            printf("%s\n", text);
+    } else if (f) {
+        done = checkpoint_load(f, CHECKPOINT_WEIGHTS, e, s);
+    }
+    weights_close(f);
+    return done;
+}
+
 static bool open_weights(Train *t, Status *s)
 {
     Executor *e = t->session.executor;
-    const char *init = t->session.options->init;
     if (!init_states(e, (uint64_t)t->progress.seed, s))
         return false;
     if (t->resumed)
         return checkpoint_load(t->resumed, CHECKPOINT_RESUME, e, s);
-    if (!init)
-        return true;
-    WeightFile *f = weights_open(init, s);
-    bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, e, s);
-    weights_close(f);
-    return done;
+    return !t->session.options->init || open_init(t->session.options, e, s);
 }
 
 /* A feed for the graph; one that is not in the plan stays at -1. */

@@ -119,11 +119,47 @@ def check_refused(checks, f):
                    "of another shape or type", "a checkpoint of other types")
 
 
+def check_part(checks, f):
+    """The named part is the file's, the rest starts as it would without; what
+    is asked for must fit."""
+    other = f.path("other.npz")
+    classes = {n: ([shape[0] + 1] + shape[1:], v + v[:len(v) // shape[0]])
+               for n, (shape, v) in f.weights.items() if n.startswith("fc.")}
+    mean = {"norm.running_mean": ([1], array.array("f", [0.25]))}
+    write_npz(other, {**classes, **mean, "more": ([1], array.array("f", [0]))})
+
+    def start(name, *options):
+        run = f.train(name, "--steps", "0", *options)
+        return run, t.load_tensors(f.path(name, "last.safetensors"))[0]
+    fresh = start("fresh")[1]
+    for options in (["--skip", "fc.*"], ["--load", "norm.*"],
+                    ["--load", "*", "--skip", "fc.weight  fc.bias"]):
+        run, got = start("part", "--init", other, *options)
+        text = " ".join(options)
+        checks.that("other.npz: 1 tensor loaded; 2 left as they start: "
+                    "fc.weight, fc.bias; 1 there that is of no use: more\n"
+                    in run.must().out, text + ": the report", run.out)
+        checks.equal(got["norm.running_mean"], mean["norm.running_mean"],
+                     text + ": what was loaded")
+        checks.equal({n: v for n, v in got.items() if n != "norm.running_mean"},
+                     {n: v for n, v in fresh.items()
+                      if n != "norm.running_mean"}, text + ": what was not")
+    for options, pattern in (
+            (["--load", "fc.*"], "fc.weight is F32\\[11,784\\] there.*--skip"),
+            (["--skip", "fc.* zzz"], 'has a name like "zzz"'),
+            (["--skip", "norm.*"], "of another shape.*--skip")):
+        checks.refused(f.train("part", "--init", other, *options), pattern,
+                       " ".join(options))
+    checks.refused(f.train("part", "--skip", "fc.*"), "--init FILE",
+                   "--skip without --init")
+
+
 def main():
     checks = t.Checks()
     f = Fixture()
     check_formats(checks, f)
     check_refused(checks, f)
+    check_part(checks, f)
     checks.done()
 
 
