@@ -41,8 +41,10 @@ def train(model, data, precision, seed, arguments, folder):
 
 
 def compare(model, data, arguments, folder):
-    runs = {p: [train(model, data, p, seed, arguments, folder)
-                for seed in range(1, arguments.seeds + 1)] for p in PRECISIONS}
+    runs = {p: [] for p in PRECISIONS}
+    for seed in range(1, arguments.seeds + 1):
+        for p in PRECISIONS:
+            runs[p].append(train(model, data, p, seed, arguments, folder))
     accuracy = {p: [r["accuracy"] for r in runs[p]] for p in PRECISIONS}
     mean = {p: statistics.mean(accuracy[p]) for p in PRECISIONS}
     spread = max(accuracy["f32"]) - min(accuracy["f32"])
