@@ -406,9 +406,9 @@ static void train_farewell(Train *t)
         printf("stopped after step %lld; nothing was saved (--save-dir)\n",
                (long long)p->step);
     else if (p->best_correct >= 0)
-        printf("done after step %lld; best accuracy on the test images %.2f %% "
+        printf("done after step %lld; best accuracy on the %s images %.2f %% "
                "after epoch %lld%s%s\n",
-               (long long)p->step,
+               (long long)p->step, session_eval_name(&t->session),
                100.0 * (double)p->best_correct /
                    (double)loader_samples(t->test),
                (long long)p->best_epoch + 1, where ? ", saved in " : "",
@@ -570,10 +570,11 @@ static bool open_data(Train *t, Status *s)
     if (executor_graph(x->executor, "eval_average") >= 0 &&
         !open_feed(t, "eval_average", &t->average, s))
         return false;
-    t->images = session_loader(x, t->train.graph, true, t->progress.seed, s);
+    t->images =
+        session_loader(x, t->train.graph, SESSION_TRAIN, t->progress.seed, s);
     if (!t->images)
         return false;
-    t->test = session_loader(x, t->eval.graph, false, 0, s);
+    t->test = session_loader(x, t->eval.graph, session_eval_images(x), 0, s);
     return t->test && open_batches(t, s);
 }
 
@@ -637,12 +638,13 @@ static void greet_changes(const Train *t)
 static void train_greet(const Train *t)
 {
     const Session *x = &t->session;
-    printf("%s: %lld parameters, batch %lld, %lld training and %lld test "
+    printf("%s: %lld parameters, batch %lld, %lld training and %lld %s "
            "images, %s\n",
            x->plan->model, (long long)x->plan->parameters,
            (long long)(t->train.slots.rows * t->parts),
            (long long)loader_samples(t->images),
-           (long long)loader_samples(t->test), executor_about(x->executor));
+           (long long)loader_samples(t->test), session_eval_name(x),
+           executor_about(x->executor));
     if (t->resumed)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,
