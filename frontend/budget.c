@@ -1,7 +1,10 @@
 /* budget.c: see budget.h.  Every number told to the user is the planned peak of
  * a module that went through the whole pipeline, never an estimate. */
 #include "budget.h"
+#include "cost.h"
 #include "memory_report.h"
+#include <stdlib.h>
+#include <string.h>
 
 enum { BATCH_MOST = 1 << 20 };
 
@@ -29,6 +32,54 @@ static int64_t budget_of(const Module *m)
 static int64_t batch_of(const Module *m)
 {
     return (int64_t)settings_number(&m->settings, "batch");
+}
+
+/* ---- what runs twice ------------------------------------------------------
+ */
+
+static void add_repeats(Repeats *r, const Target *t, const Graph *g,
+                        double times)
+{
+    Arena *a = arena_new();
+    Steps s = graph_steps(g, a);
+    for (uint32_t k = 0; k < s.n; k++) {
+        double seconds = times * t->seconds(t, g, &s.step[k]);
+        double dense = times * step_cost(g, &s.step[k]).dense / 2;
+        bool again = g->node[s.step[k].last].again;
+        r->steps += again;
+        r->seconds += again ? seconds : 0;
+        r->dense += again ? dense : 0;
+        r->all += seconds;
+        r->dense_all += dense;
+    }
+    arena_free(a);
+}
+
+Repeats budget_repeats(const Target *t, const Module *m)
+{
+    Repeats r = {0};
+    const Graph *train = module_graph(m, "train");
+    const Graph *part = module_graph(m, "train_part");
+    if (train)
+        add_repeats(&r, t, train, 1);
+    if (part)
+        add_repeats(&r, t, part,
+                    settings_number(&m->settings, "accumulate") - 1);
+    return r;
+}
+
+void budget_print_repeats(const Repeats *r, FILE *out)
+{
+    if (!r->steps) {
+        fprintf(out, "everything is kept for the backward pass\n");
+        return;
+    }
+    double once = r->all - r->seconds, dense_once = r->dense_all - r->dense;
+    fprintf(out,
+            "%u kernels run twice: %.1f %% more multiply-adds, about %.3g ms "
+            "more (%.1f %%)\n",
+            r->steps, dense_once > 0 ? 100 * r->dense / dense_once : 0,
+            1e3 * r->seconds, once > 0 ? 100 * r->seconds / once : 0);
 }
 
 /* ---- other batches ------------------------------------------------------- */
@@ -86,21 +137,105 @@ static int64_t states_bytes(const Module *m)
     return sum;
 }
 
+enum { REMEDIES_MOST = 8, SET_SIZE = 64 };
+
+typedef struct Remedy {
+    char what[128];
+    int64_t need;
+    double seconds; /* for as many images as the batch has now */
+} Remedy;
+
+typedef struct Remedies {
+    const Budget *b;
+    int64_t budget, batch;
+    Remedy item[REMEDIES_MOST];
+    int n;
+} Remedies;
+
+static void add_remedy(Remedies *r, const Module *m, const char *what)
+{
+    if (r->n == REMEDIES_MOST)
+        return;
+    Remedy *x = &r->item[r->n++];
+    Repeats all = budget_repeats(r->b->target, m);
+    snprintf(x->what, sizeof x->what, "%s", what);
+    x->need = budget_need(r->b->target, m);
+    x->seconds = all.all * (double)r->batch / (double)batch_of(m);
+}
+
+/* The model with these settings, where it fits then. */
+static bool try_remedy(Remedies *r, const char *set, const char *what)
+{
+    Module *m = r->b->again(r->b->user, (const char *const[]){set, NULL});
+    bool fits = m && budget_need(r->b->target, m) <= r->budget;
+    if (fits)
+        add_remedy(r, m, what);
+    module_free(m);
+    return fits;
+}
+
+static void try_half(Remedies *r, const Module *m)
+{
+    if (strcmp(settings_text(&m->settings, "precision"), "f32"))
+        return;
+    try_remedy(r, "precision=bf16", "--set precision=bf16: half the bytes");
+    try_remedy(r, "precision=f16", "--set precision=f16: half the bytes");
+}
+
+/* The fewest parts that do, of powers of two: the same step. */
+static void try_parts(Remedies *r, const Module *m)
+{
+    char set[SET_SIZE], what[128];
+    int64_t now = (int64_t)settings_number(&m->settings, "accumulate");
+    bool done = false;
+    for (int64_t k = 2 * now; !done && k <= r->batch && r->batch % k == 0;
+         k *= 2) {
+        snprintf(set, sizeof set, "accumulate=%lld", (long long)k);
+        snprintf(what, sizeof what,
+                 "--set accumulate=%lld: the same batch in parts of %lld",
+                 (long long)k, (long long)(r->batch / k));
+        done = try_remedy(r, set, what);
+    }
+}
+
+static bool try_smaller(Remedies *r, const Module *m)
+{
+    char set[SET_SIZE], what[128];
+    int64_t need, batch = budget_largest_batch(r->b, m, &need);
+    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
+    snprintf(what, sizeof what, "--set batch=%lld: the largest batch that fits",
+             (long long)batch);
+    return batch > 0 && try_remedy(r, set, what);
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    const Remedy *x = a, *y = b;
+    return (x->seconds > y->seconds) - (x->seconds < y->seconds);
+}
+
 static void print_remedies(const Budget *b, const Module *m, int64_t need,
                            FILE *out)
 {
-    char text[BYTES_TEXT];
-    int64_t at_most, batch = budget_largest_batch(b, m, &at_most);
+    char text[BYTES_TEXT], what[128];
+    Remedies r = {.b = b, .budget = budget_of(m), .batch = batch_of(m)};
+    snprintf(what, sizeof what,
+             "--memory %lldKiB: the smallest budget, all else as it is",
+             (long long)((need + 1023) / 1024));
+    add_remedy(&r, m, what);
+    try_half(&r, m);
+    try_parts(&r, m);
+    bool any = try_smaller(&r, m);
+    qsort(r.item, (size_t)r.n, sizeof *r.item, by_seconds);
     fprintf(out,
-            "what would do\n  %10s  at batch %lld: the smallest budget "
-            "(--memory %lldKiB)\n",
-            bytes_text(need, text), (long long)batch_of(m),
-            (long long)((need + 1023) / 1024));
-    if (batch > 0)
-        fprintf(out, "  %10s  --set batch=%lld: the largest batch that fits\n",
-                bytes_text(at_most, text), (long long)batch);
-    else
-        fprintf(out, "              no batch fits, not even of one image\n");
+            "what would do, the fastest first (planned peak; time of %lld "
+            "images, modelled)\n",
+            (long long)r.batch);
+    for (int i = 0; i < r.n; i++)
+        fprintf(out, "  %10s %8.4g ms  %s\n", bytes_text(r.item[i].need, text),
+                1e3 * r.item[i].seconds, r.item[i].what);
+    if (!any)
+        fprintf(out, "  no batch fits, not even of one image\n");
 }
 
 static void print_classes(const MemoryLive *l, int64_t scratch, FILE *out)

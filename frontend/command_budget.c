@@ -32,10 +32,46 @@ static Budget budget_for(const CommandLine *c)
     return (Budget){target_named(c->target), plan_again, c};
 }
 
+/* What the budget costs. */
+static void print_fit(const Target *t, const Module *m)
+{
+    char need[BYTES_TEXT], budget[BYTES_TEXT];
+    Repeats r = budget_repeats(t, m);
+    fprintf(
+        stderr, "tgc: %s: %s of %s; ", m->name,
+        bytes_text(budget_need(t, m), need),
+        bytes_text((int64_t)settings_number(&m->settings, "memory"), budget));
+    budget_print_repeats(&r, stderr);
+}
+
 bool module_fits(const CommandLine *c, const Module *m)
 {
+    TargetChoice t;
+    if (!target_open(&t, c))
+        return false;
     Budget b = budget_for(c);
-    return budget_check(&b, m, stderr);
+    b.target = &t.target;
+    bool fits = budget_check(&b, m, stderr);
+    if (fits && settings_get(&m->settings, "memory"))
+        print_fit(&t.target, m);
+    target_close(&t);
+    return fits;
+}
+
+void print_without_budget(const CommandLine *c, const Module *m)
+{
+    char text[BYTES_TEXT];
+    TargetChoice t;
+    if (!settings_get(&m->settings, "memory") || !target_open(&t, c))
+        return;
+    Module *all = plan_again(c, (const char *const[]){"memory=4096TiB", NULL});
+    Repeats r = budget_repeats(&t.target, m);
+    if (all)
+        printf("\nwithout the budget: %s; ",
+               bytes_text(budget_need(&t.target, all), text));
+    budget_print_repeats(&r, stdout);
+    module_free(all);
+    target_close(&t);
 }
 
 int print_max_batch(const CommandLine *c, const Module *m)

@@ -37,6 +37,8 @@ void target_close(TargetChoice *t);
 
 /* command_budget.c */
 bool module_fits(const CommandLine *c, const Module *m);
+/* For tgc memory: what a budget costs, and how much there would be without. */
+void print_without_budget(const CommandLine *c, const Module *m);
 int print_max_batch(const CommandLine *c, const Module *m);
 /* The same model with other settings, through the whole pipeline, quietly;
  * "batch=64" and the like, NULL-ended.  NULL where that does not compile. */

@@ -461,6 +461,7 @@ static int report_memory(const CommandLine *c, const Module *m)
     const Target *t = target_named(c->target);
     int code = 0;
     memory_print_table(&live, t->scratch(t, m), stdout);
+    print_without_budget(c, m);
     Output picture;
     if (c->output && (code = !output_open(&picture, c->output)) == 0) {
         memory_print_picture(&live, picture.file);

@@ -25,9 +25,11 @@ void memory_print_largest(const MemoryLive *l, FILE *out)
     uint32_t n = memory_largest(l->g, l->peak_step, largest, LARGEST);
     for (uint32_t i = 0; i < n; i++) {
         const Buffer *b = largest[i];
-        fprintf(out, "  %10s  steps %5u to %5u  %-28s %s\n",
+        bool again = b->value.node && graph_node(l->g, b->value)->again;
+        fprintf(out, "  %10s  steps %5u to %5u  %-28s %s%s\n",
                 bytes_text(buffer_room(l->g, b), text), b->first, b->last,
-                buffer_name(l->g, b, a), buffer_line(l->g, b, a));
+                buffer_name(l->g, b, a), buffer_line(l->g, b, a),
+                again ? " (made again)" : "");
     }
     arena_free(a);
 }

@@ -104,6 +104,7 @@ typedef struct Node {
                        A group's nodes stand next to each other. */
     Loc loc;
     uint8_t n_out;
+    bool again; /* computes once more what another node has computed */
 } Node;
 
 int64_t node_int(const Node *n, const char *attr); /* int, bool, dtype */

@@ -146,6 +146,7 @@ void node_print(const Graph *g, uint32_t id, FILE *out)
 {
     const Node *n = &g->node[id];
     print_results(n, id, out);
+    fputs(n->again ? "again " : "", out);
     fputs(n->op->name, out);
     for (uint32_t i = 0; i < n->n_in; i++) {
         fputs(i ? ", " : " ", out);

@@ -168,6 +168,7 @@ typedef struct Line {
     Type type[MAX_OUT];
     const char *hint;
     Loc loc;
+    bool again;
 } Line;
 
 /* results = [value {"," value} "="]       all of one name: %5, %5:1 = */
@@ -292,6 +293,7 @@ static bool add_node(Reader *r, Line *l)
     uint32_t id = graph_add(g, l->op, l->in, (int)l->n_in, l->attr, l->n_attr);
     if (!id)
         return pass_on(r, &g->error);
+    g->node[id].again = l->again;
     if (l->n_results) {
         l->name.node = id;
         hash_add(&r->index, r->scratch,
@@ -315,9 +317,12 @@ static bool find_op(Reader *r, const char *name, const OpDesc **op)
     return scan_fail(&r->s, "unknown op %s", name);
 }
 
-/* node = results op [value {"," value}] attrs types [hint] loc */
-static bool read_node(Reader *r, Line *l, const char *op)
+/* node = results ["again"] op [value {"," value}] attrs types [hint] loc */
+static bool read_node(Reader *r, Line *l, char op[WORD])
 {
+    l->again = !strcmp(op, "again");
+    if (l->again && !scan_word(&r->s, "", op, WORD))
+        return false;
     if (!find_op(r, op, &l->op) || !read_operands(r, l) || !read_attrs(r, l) ||
         !read_types(r, l))
         return false;

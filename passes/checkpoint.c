@@ -20,22 +20,73 @@
 enum { RUNGS = 64 };
 
 typedef struct Search {
+    Trial trial;
     Chain chain;
-    Graph *g;
-    PassContext *c;
-    int64_t base;   /* where the arena's activations begin */
-    int64_t budget; /* for the arena */
-    int64_t low, high;
+    Arena *arena;
+    int64_t low, high; /* bytes of the lowest and the highest rung */
 } Search;
 
-/* Arena of the graph as it will be planned; -1: it cannot be. */
-static int64_t measure(const Search *s, Graph *g)
+/* ---- what it comes to ---------------------------------------------------- */
+
+/* Bytes above the budget, summed over the steps. */
+static double find_excess(const Graph *g, uint32_t n_steps, int64_t budget,
+                          Arena *a)
 {
-    Graph *ordered = schedule_graph(g, s->c);
-    int64_t bytes = ordered ? memory_measure(ordered, s->c, s->base) : -1;
-    graph_free(ordered);
-    return bytes;
+    const MemoryPlan *p = g->memory;
+    int64_t *change = arena_array(a, (size_t)n_steps + 2, sizeof *change);
+    double excess = 0;
+    for (uint32_t i = 0; i < p->n_buffers; i++) {
+        const Buffer *b = &p->buffer[i];
+        change[b->first] += buffer_room(g, b);
+        change[b->last + 1] -= buffer_room(g, b);
+    }
+    for (uint32_t k = 0; k < n_steps; k++) {
+        change[k + 1] += change[k];
+        if (change[k] > budget)
+            excess += (double)(change[k] - budget);
+    }
+    return excess;
 }
+
+static double seconds_again(const Graph *g, const Steps *s, const Target *t)
+{
+    double seconds = 0;
+    for (uint32_t k = 0; k < s->n; k++)
+        if (g->node[s->step[k].first].again)
+            seconds += t->seconds(t, g, &s->step[k]);
+    return seconds;
+}
+
+Outcome trial_measure(const Trial *t, Graph *g)
+{
+    Outcome out = {.bytes = -1};
+    Graph *ordered = schedule_graph(g, t->c);
+    if (ordered) {
+        Arena *a = arena_new();
+        Steps s = graph_steps(ordered, a);
+        out.bytes = memory_measure(ordered, t->c, t->base);
+        out.seconds = seconds_again(ordered, &s, t->c->target);
+        if (out.bytes > t->budget)
+            out.excess = find_excess(ordered, s.n, t->budget, a) +
+                         (double)(out.bytes - t->budget);
+        arena_free(a);
+    }
+    graph_free(ordered);
+    return out;
+}
+
+Outcome trial_run(const Trial *t, const Again *again, Graph **made)
+{
+    Graph *g = chain_rewrite(t->chain, t->g, again);
+    Outcome out = trial_measure(t, g);
+    if (made)
+        *made = g;
+    else
+        graph_free(g);
+    return out;
+}
+
+/* ---- rungs --------------------------------------------------------------- */
 
 /* Rung 0 asks for least. */
 static int64_t rung_bytes(const Search *s, int rung)
@@ -44,65 +95,86 @@ static int64_t rung_bytes(const Search *s, int rung)
     return (int64_t)((double)s->low * pow(ratio, (double)rung / (RUNGS - 1)));
 }
 
-/* The graph of a rung, or NULL; what it takes. */
-static Graph *try_rung(const Search *s, int rung, int64_t *bytes)
+/* What the rung says; NULL: it cannot be done. */
+static Again *try_rung(const Search *s, int rung, Outcome *out)
 {
     Choice choice;
     if (!chain_choose(&s->chain, rung_bytes(s, rung), &choice))
         return NULL;
-    Graph *g = chain_rewrite(&s->chain, s->g, &choice);
-    *bytes = measure(s, g);
-    if (*bytes >= 0)
-        return g;
-    graph_free(g);
-    return NULL;
+    Again *again = chain_again(&s->chain, &choice, s->arena);
+    *out = trial_run(&s->trial, again, NULL);
+    return out->bytes >= 0 ? again : NULL;
 }
 
-/* The highest rung that fits; else the graph that takes least of those tried.
- * NULL: nothing can be done. */
-static Graph *search_rungs(const Search *s)
+/* The highest rung that fits; else what takes least of those tried.  NULL:
+ * nothing can be done. */
+static Again *search_rungs(const Search *s)
 {
     int low = 0, high = RUNGS;
-    Graph *best = NULL;
+    Again *best = NULL;
     int64_t best_bytes = INT64_MAX;
     while (low < high) {
         int middle = low + (high - low) / 2;
-        int64_t bytes = INT64_MAX;
-        Graph *g = try_rung(s, middle, &bytes);
-        bool fits = g && bytes <= s->budget;
+        Outcome out = {.bytes = INT64_MAX};
+        Again *again = try_rung(s, middle, &out);
+        bool fits = again && out.bytes <= s->trial.budget;
         if (fits)
             low = middle + 1;
         else
             high = middle;
-        if (g && (fits || bytes < best_bytes)) {
-            graph_free(best);
-            best = g;
-            best_bytes = bytes;
-        } else {
-            graph_free(g);
+        if (again && (fits || out.bytes < best_bytes)) {
+            best = again;
+            best_bytes = out.bytes;
         }
     }
     return best;
 }
 
+/* ---- a graph ------------------------------------------------------------- */
+
+/* Arena of the graph as it will be planned; -1: it cannot be. */
+static int64_t measure(Graph *g, PassContext *c, int64_t base)
+{
+    Graph *ordered = schedule_graph(g, c);
+    int64_t bytes = ordered ? memory_measure(ordered, c, base) : -1;
+    graph_free(ordered);
+    return bytes;
+}
+
+static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
+{
+    Graph *now = NULL;
+    Search s = {.arena = arena_new()};
+    s.chain = chain_find(g, c->target, s.arena);
+    s.trial = (Trial){&s.chain, g, c, base, budget};
+    s.low = chain_least(&s.chain);
+    s.high = chain_most(&s.chain);
+    Again *again = NULL;
+    if (s.chain.n_cuts > 1 && s.high > s.low && s.low > 0)
+        again = search_rungs(&s);
+    if (!again)
+        again = arena_array(s.arena, s.chain.steps.n, sizeof *again);
+    Outcome best, exact;
+    bool sure;
+    Graph *other = search_exact(&s.trial, &exact, &sure);
+    if (!other || !sure)
+        search_near(&s.trial, again);
+    best = trial_run(&s.trial, again, &now);
+    if (other && outcome_is_better(&exact, &best)) {
+        graph_free(now);
+        now = other;
+    } else {
+        graph_free(other);
+    }
+    arena_free(s.arena);
+    return now;
+}
+
 static Graph *checkpoint_graph(Graph *g, PassContext *c, int64_t base,
                                int64_t budget)
 {
-    Arena *a = arena_new();
-    Search s = {.g = g, .c = c, .base = base, .budget = budget};
-    Graph *now = g;
-    int64_t bytes = measure(&s, g);
-    if (bytes > budget) {
-        s.chain = chain_find(g, a);
-        s.low = chain_least(&s.chain);
-        s.high = chain_most(&s.chain);
-        if (s.chain.n_cuts > 1 && s.high > s.low && s.low > 0) {
-            Graph *less = search_rungs(&s);
-            now = less ? less : g;
-        }
-    }
-    arena_free(a);
-    return now;
+    int64_t bytes = measure(g, c, base);
+    return bytes > budget ? drop_some(g, c, base, budget) : g;
 }
 
 static bool run(Module *m, PassContext *c)

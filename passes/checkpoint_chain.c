@@ -13,6 +13,7 @@
  * cheapest of each 512th of the bytes: exact where sums of blocks coincide, as
  * in chains of equal blocks that are short against that. */
 #include "checkpoint.h"
+#include "cost.h"
 #include <string.h>
 
 enum {
@@ -21,10 +22,6 @@ enum {
     MOST_CUTS = 4096,
     MOST_STATES = 512
 };
-/* Rates that cost is modelled with: only their ratio matters. */
-#define FLOPS_RATE 1e11
-#define BYTES_RATE 1.5e10
-
 static int64_t value_bytes(const Graph *g, Value v)
 {
     return type_bytes(graph_type(g, v));
@@ -45,20 +42,6 @@ static bool *find_forward(const Graph *g, Arena *a)
     return forward;
 }
 
-static double step_cost(const Graph *g, const Step *s)
-{
-    double flops = 0, bytes = 0;
-    for (uint32_t id = s->first; id <= s->last; id++)
-        if (g->node[id].op->cost)
-            flops += g->node[id].op->cost(g, &g->node[id]).flops;
-    for (uint32_t i = 0; i < s->n_in; i++)
-        bytes += (double)value_bytes(g, s->in[i]);
-    for (uint32_t i = 0; i < s->n_out; i++)
-        bytes += (double)value_bytes(g, s->out[i]);
-    double compute = flops / FLOPS_RATE, move = bytes / BYTES_RATE;
-    return compute > move ? compute : move;
-}
-
 static bool is_lasting(const Graph *g, Value v)
 {
     return !strcmp(graph_node(g, v)->op->name, "state");
@@ -70,17 +53,16 @@ static void describe_step(Chain *c, uint32_t k, const bool *forward)
     const Step *s = &c->steps.step[k];
     Forward *f = &c->step[k];
     f->free = true;
-    for (uint32_t id = s->first; id <= s->last; id++) {
+    for (uint32_t id = s->first; id <= s->last; id++)
         f->forward |= forward[id];
-        f->dear |= node_has(&g->node[id], T_LIBRARY);
-    }
+    f->dear = step_cost(g, s).dense > 0;
     for (uint32_t i = 0; i < s->n_in; i++) {
         uint32_t from = c->steps.of[s->in[i].node];
         f->free &=
             from == NO_STEP ? is_lasting(g, s->in[i]) : c->step[from].free;
     }
     f->free &= s->n_in > 0;
-    f->cost = step_cost(g, s);
+    f->cost = c->target->seconds(c->target, g, s);
     for (uint32_t i = 0; i < s->n_out && !f->free; i++)
         if (value_bytes(g, s->out[i]) >= c->small)
             f->big += value_bytes(g, s->out[i]);
@@ -188,9 +170,9 @@ static void describe_blocks(Chain *c, const uint32_t *last,
     }
 }
 
-Chain chain_find(const Graph *g, Arena *a)
+Chain chain_find(const Graph *g, const Target *t, Arena *a)
 {
-    Chain c = {.g = g, .arena = a};
+    Chain c = {.g = g, .target = t, .arena = a};
     c.steps = graph_steps(g, a);
     c.step = arena_array(a, c.steps.n, sizeof *c.step);
     const bool *forward = find_forward(g, a);
@@ -332,6 +314,35 @@ bool chain_choose(const Chain *c, int64_t bytes, Choice *choice)
         note_choice(c, at, choice);
     arena_free(a);
     return ok;
+}
+
+/* ---- what that means for each step ----------------------------------------
+ */
+
+static Again again_for(const Chain *c, const Choice *choice, uint32_t k,
+                       uint32_t block)
+{
+    const Forward *f = &c->step[k];
+    if (!f->forward || f->free || !f->big || block >= c->n_cuts)
+        return f->forward && f->free ? AGAIN_EACH : KEPT;
+    Mode mode = choice->mode[block];
+    bool kept;
+    if (c->defines_cut[k]) /* kept where the next block begins a segment */
+        kept = choice->mode[block + 1] == KEEP_ALL || choice->starts[block + 1];
+    else
+        kept = mode == KEEP_ALL || (mode == KEEP_DEAR && f->dear);
+    return kept ? KEPT : f->dear || c->defines_cut[k] ? AGAIN_ONCE : AGAIN_EACH;
+}
+
+Again *chain_again(const Chain *c, const Choice *choice, Arena *a)
+{
+    Again *again = arena_array(a, c->steps.n, sizeof *again);
+    for (uint32_t k = 0, block = 1; k < c->steps.n; k++) {
+        while (block < c->n_cuts && k > c->cut[block])
+            block++;
+        again[k] = again_for(c, choice, k, block);
+    }
+    return again;
 }
 
 /* ---- bounds -------------------------------------------------------------- */

@@ -3,64 +3,45 @@
  * Steps are copied whole, so a kernel that runs twice is the same kernel and
  * gives the same bits; random ops keep their streams, updates are never copied.
  * Right before a step of the backward pass that reads a dropped value come the
- * copies that lead to it:
- *
- *     lasting copies   dear steps, and what leads from block to block: stay for
- *                      the other steps of the backward pass that read them
- *     passing copies   cheap steps, made for those steps alone: what lasting
- *                      copies were computed from is gone by then
- */
+ * copies that lead to it.  A step that is AGAIN_ONCE is copied for the first
+ * such reader and the copy serves all; one that is AGAIN_EACH is copied for
+ * each reader anew, and its copy is gone when the reader has run. */
 #include "checkpoint.h"
 #include "rewrite.h"
 #include <stdlib.h>
-
-typedef enum Copies { LASTING, PASSING, COPIES } Copies;
 
 typedef struct Rewriter {
     const Chain *c;
     Rewrite r;
     Arena *arena;
-    bool *dropped;                  /* by step */
-    bool *wanted[COPIES];           /* by step, for the reader under way */
-    uint32_t *found, n_found;       /* those wanted: step * COPIES + which */
-    Value (*copy[COPIES])[MAX_OUT]; /* by old node */
+    const Again *again;       /* by step */
+    bool *wanted;             /* by step, for the reader under way */
+    bool *made;               /* by step: a copy is there */
+    uint32_t *found, n_found; /* those wanted */
+    Value (*copy)[MAX_OUT];   /* by old node */
     uint32_t n_groups;
 } Rewriter;
 
 static bool is_dropped(const Rewriter *w, Value v)
 {
     uint32_t k = w->c->steps.of[v.node];
-    if (k == NO_STEP || !w->dropped[k])
+    if (k == NO_STEP || w->again[k] == KEPT)
         return false;
     return w->c->step[k].free ||
            type_bytes(graph_type(w->c->g, v)) >= w->c->small;
 }
 
-static bool lasts(const Rewriter *w, uint32_t k)
-{
-    return w->c->step[k].dear || w->c->defines_cut[k];
-}
-
-/* Which copy of v's step a reader takes: lasting copies read lasting ones. */
-static Copies which_copy(const Rewriter *w, Value v, Copies reader)
-{
-    if (reader == LASTING || lasts(w, w->c->steps.of[v.node]))
-        return LASTING;
-    return PASSING;
-}
-
 /* ---- which copies -------------------------------------------------------- */
 
-static void want(Rewriter *w, Value v, Copies reader)
+static void want(Rewriter *w, Value v)
 {
     if (!is_dropped(w, v))
         return;
     uint32_t k = w->c->steps.of[v.node];
-    Copies which = which_copy(w, v, reader);
-    if (w->wanted[which][k] || w->copy[which][v.node][v.out].node)
+    if (w->wanted[k] || w->made[k])
         return;
-    w->wanted[which][k] = true;
-    w->found[w->n_found++] = k * COPIES + which;
+    w->wanted[k] = true;
+    w->found[w->n_found++] = k;
 }
 
 static int compare_found(const void *a, const void *b)
@@ -71,18 +52,17 @@ static int compare_found(const void *a, const void *b)
 
 /* ---- copying ------------------------------------------------------------- */
 
-/* Old value v as a reader of the kind sees it, through views that cost
- * nothing. */
-static Value seen(Rewriter *w, Value v, Copies reader)
+/* Old value v as it is now, through views that cost nothing. */
+static Value seen(Rewriter *w, Value v)
 {
     const Graph *g = w->c->g;
     uint32_t k = w->c->steps.of[v.node];
     const Node *n = graph_node(g, v);
     if (k != NO_STEP && is_dropped(w, v))
-        return w->copy[which_copy(w, v, reader)][v.node][v.out];
+        return w->copy[v.node][v.out];
     if (k != NO_STEP || n->n_in != 1 || !node_has(n, T_VIEW))
         return rewrite_get(&w->r, v);
-    Value in = seen(w, n->in[0], reader);
+    Value in = seen(w, n->in[0]);
     if (value_equal(in, rewrite_get(&w->r, n->in[0])))
         return rewrite_get(&w->r, v);
     Value now = node_value(graph_add_copy(w->r.to, n, &in), v.out);
@@ -91,7 +71,7 @@ static Value seen(Rewriter *w, Value v, Copies reader)
 }
 
 /* Inlined views inside and in front of a step are made before its group. */
-static void add_nodes(Rewriter *w, const Step *s, Copies reader, bool copy)
+static void add_nodes(Rewriter *w, const Step *s, bool copy)
 {
     const Graph *g = w->c->g;
     Value **in = arena_array(w->arena, s->last - s->first + 1, sizeof *in);
@@ -101,7 +81,7 @@ static void add_nodes(Rewriter *w, const Step *s, Copies reader, bool copy)
         in[id - s->first] = arena_array(w->arena, n->n_in, sizeof(Value));
         for (uint32_t i = 0; i < n->n_in; i++)
             if (n->in[i].node < s->first)
-                in[id - s->first][i] = seen(w, n->in[i], reader);
+                in[id - s->first][i] = seen(w, n->in[i]);
     }
     w->n_groups += grouped;
     for (uint32_t id = s->first; id <= s->last; id++) {
@@ -111,13 +91,14 @@ static void add_nodes(Rewriter *w, const Step *s, Copies reader, bool copy)
             continue;
         for (uint32_t i = 0; i < n->n_in; i++)
             if (n->in[i].node >= s->first)
-                to[i] = copy ? w->copy[reader][n->in[i].node][n->in[i].out]
+                to[i] = copy ? w->copy[n->in[i].node][n->in[i].out]
                              : rewrite_get(&w->r, n->in[i]);
         uint32_t now = graph_add_copy(w->r.to, n, to);
         w->r.to->node[now].group = grouped ? w->n_groups : 0;
+        w->r.to->node[now].again = copy;
         for (unsigned o = 0; o < n->n_out; o++)
             if (copy)
-                w->copy[reader][id][o] = node_value(now, o);
+                w->copy[id][o] = node_value(now, o);
             else
                 rewrite_set(&w->r, node_value(id, o), node_value(now, o));
     }
@@ -128,62 +109,38 @@ static void add_copies(Rewriter *w, const Step *s)
     const Steps *steps = &w->c->steps;
     w->n_found = 0;
     for (uint32_t i = 0; i < s->n_in; i++)
-        want(w, s->in[i], PASSING);
+        want(w, s->in[i]);
     for (uint32_t f = 0; f < w->n_found; f++) {
-        const Step *again = &steps->step[w->found[f] / COPIES];
+        const Step *again = &steps->step[w->found[f]];
         for (uint32_t i = 0; i < again->n_in; i++)
-            want(w, again->in[i], w->found[f] % COPIES);
+            want(w, again->in[i]);
     }
     if (w->n_found)
         qsort(w->found, w->n_found, sizeof *w->found, compare_found);
     for (uint32_t f = 0; f < w->n_found; f++) {
-        uint32_t k = w->found[f] / COPIES;
-        Copies which = w->found[f] % COPIES;
-        add_nodes(w, &steps->step[k], which, true);
-        w->wanted[which][k] = false;
+        uint32_t k = w->found[f];
+        add_nodes(w, &steps->step[k], true);
+        w->wanted[k] = false;
+        w->made[k] = w->again[k] == AGAIN_ONCE;
     }
 }
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static void find_dropped(Rewriter *w, const Choice *choice)
-{
-    const Chain *c = w->c;
-    uint32_t block = 1;
-    w->dropped = arena_array(w->arena, c->steps.n, sizeof *w->dropped);
-    for (uint32_t k = 0; k < c->steps.n; k++) {
-        const Forward *f = &c->step[k];
-        while (block < c->n_cuts && k > c->cut[block])
-            block++;
-        w->dropped[k] = f->forward && f->free;
-        if (!f->forward || !f->big || block >= c->n_cuts)
-            continue;
-        Mode mode = choice->mode[block];
-        if (c->defines_cut[k]) /* kept where the next block begins a segment */
-            w->dropped[k] = choice->mode[block + 1] != KEEP_ALL &&
-                            !choice->starts[block + 1];
-        else
-            w->dropped[k] =
-                mode == KEEP_ENTRY || (mode == KEEP_DEAR && !f->dear);
-    }
-}
-
 static void rewriter_start(Rewriter *w, Graph *g)
 {
     rewrite_begin(&w->r, g);
     uint32_t n = w->c->steps.n;
-    for (int i = 0; i < COPIES; i++) {
-        w->wanted[i] = arena_array(w->arena, n, sizeof **w->wanted);
-        w->copy[i] = arena_array(w->arena, g->n_nodes, sizeof **w->copy);
-    }
-    w->found = arena_array(w->arena, (size_t)n * COPIES, sizeof *w->found);
+    w->wanted = arena_array(w->arena, n, sizeof *w->wanted);
+    w->made = arena_array(w->arena, n, sizeof *w->made);
+    w->copy = arena_array(w->arena, g->n_nodes, sizeof *w->copy);
+    w->found = arena_array(w->arena, n, sizeof *w->found);
 }
 
-Graph *chain_rewrite(const Chain *c, Graph *g, const Choice *choice)
+Graph *chain_rewrite(const Chain *c, Graph *g, const Again *again)
 {
-    Rewriter w = {.c = c, .arena = arena_new()};
+    Rewriter w = {.c = c, .arena = arena_new(), .again = again};
     rewriter_start(&w, g);
-    find_dropped(&w, choice);
     for (uint32_t id = 1; id < g->n_nodes; id++) {
         uint32_t k = c->steps.of[id];
         if (k == NO_STEP) {
@@ -203,7 +160,7 @@ Graph *chain_rewrite(const Chain *c, Graph *g, const Choice *choice)
                 now->group = now->group ? w.n_groups : 0;
             }
         else
-            add_nodes(&w, s, PASSING, false);
+            add_nodes(&w, s, false);
         id = s->last;
     }
     arena_free(w.arena);

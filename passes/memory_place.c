@@ -77,7 +77,11 @@ static int by_start(const void *a, const void *b)
 }
 
 static ItemOrder *const orders[] = {by_life, by_size, by_area, by_start};
-enum { N_ORDERS = sizeof orders / sizeof *orders };
+enum {
+    N_ORDERS = sizeof orders / sizeof *orders,
+    FEW = 96,     /* items, for which more orders are tried: */
+    ADVANCES = 16 /* after each of those above */
+};
 
 /* ---- one order ---------------------------------------------------------- */
 
@@ -123,23 +127,54 @@ static int64_t most_live(const Item *item, uint32_t n, uint32_t n_steps,
     return most;
 }
 
+typedef struct Placing {
+    Item *item;
+    uint32_t n;
+    Gaps *gaps;
+    MemoryPlan *plan;
+    int64_t base, best; /* where they begin; end of the best order so far */
+} Placing;
+
+/* Takes the order where it is better; returns its end, or that of the item at
+ * which it was no better any more. */
+static int64_t try_order(Placing *x)
+{
+    int64_t end = place_in_order(x->item, x->n, x->gaps, x->best);
+    if (end >= x->best)
+        return end;
+    x->best = end;
+    for (uint32_t i = 0; i < x->n; i++)
+        x->plan->buffer[x->item[i].buffer].offset = x->base + x->item[i].offset;
+    return end;
+}
+
+/* The item that reaches furthest comes first the next time. */
+static void advance_furthest(Placing *x, int64_t end)
+{
+    uint32_t i = 0;
+    while (i < x->n - 1 && x->item[i].offset + x->item[i].room != end)
+        i++;
+    Item furthest = x->item[i];
+    memmove(&x->item[1], &x->item[0], i * sizeof *x->item);
+    x->item[0] = furthest;
+}
+
 static int64_t place_items(Item *item, uint32_t n, uint32_t n_steps,
                            int64_t bound, MemoryPlan *p, int64_t base)
 {
     Arena *a = arena_new();
-    Gaps *gaps = gaps_new(n_steps, a);
-    int64_t best = INT64_MAX;
-    for (int o = 0; o < N_ORDERS && best > bound; o++) {
+    Placing x = {item, n, gaps_new(n_steps, a), p, base, INT64_MAX};
+    for (int o = 0; o < N_ORDERS && n && x.best > bound; o++) {
         qsort(item, n, sizeof *item, orders[o]);
-        int64_t end = place_in_order(item, n, gaps, best);
-        if (end >= best)
-            continue;
-        best = end;
-        for (uint32_t i = 0; i < n; i++)
-            p->buffer[item[i].buffer].offset = base + item[i].offset;
+        try_order(&x);
+    }
+    for (int o = 0; o < N_ORDERS && n && n <= FEW && x.best > bound; o++) {
+        qsort(item, n, sizeof *item, orders[o]);
+        for (int i = 0; i < ADVANCES && x.best > bound; i++)
+            advance_furthest(&x, try_order(&x));
     }
     arena_free(a);
-    return n ? best : 0;
+    return n ? x.best : 0;
 }
 
 void memory_place(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base,
