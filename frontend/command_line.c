@@ -36,6 +36,8 @@ static const VerbSpec verb_table[] = {
      "say what a step keeps in memory, and draw it"},
     {VERB_ESTIMATE, "estimate", "FILE.net... [--epochs N]",
      "say how long training will take, and in how much memory"},
+    {VERB_EXPORT, "export", "FILE.net --weights W -o FILE.onnx",
+     "write the net with its weights as ONNX, for inference elsewhere"},
     {VERB_OPT, "opt", "FILE.ir --passes=A,B",
      "run passes on the text of a graph"},
     {VERB_FMT, "fmt", "FILE.net",
@@ -53,16 +55,21 @@ enum {
     RUNS_PASSES = BUILDS | VERB_OPT,
     LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
     TIMES = VERB_COMPILE | VERB_MEMORY | VERB_ESTIMATE,
-    ALL = RUNS_PASSES | VERB_FMT | LISTS
+    TAKES_MODEL = BUILDS | VERB_EXPORT,
+    ALL = RUNS_PASSES | VERB_FMT | LISTS | VERB_EXPORT
 };
 
 static const OptionSpec option_table[] = {
-    {"-o", "FILE", RUNS_PASSES | VERB_FMT, OPTION_TEXT, FIELD(output),
+    {"-o", "FILE", RUNS_PASSES | VERB_FMT | VERB_EXPORT, OPTION_TEXT, FIELD(output),
      "write to this file (compile: the program; memory: the picture)"},
-    {"-D", "NAME=VALUE", BUILDS, OPTION_WORDS, FIELD(define),
+    {"-D", "NAME=VALUE", TAKES_MODEL, OPTION_WORDS, FIELD(define),
      "give a parameter of the model a value: -D depth=56"},
-    {"--set", "KEY=VALUE", BUILDS, OPTION_WORDS, FIELD(set),
+    {"--set", "KEY=VALUE", TAKES_MODEL, OPTION_WORDS, FIELD(set),
      "change a setting: --set batch=64, --set optimizer.lr=0.05"},
+    {"--weights", "FILE", VERB_EXPORT, OPTION_TEXT, FIELD(weights),
+     "weights or a checkpoint: safetensors, PyTorch's, .npz"},
+    {"--average", NULL, VERB_EXPORT, OPTION_FLAG, FIELD(average),
+     "export the checkpoint's average of the weights (setting average)"},
     {"--memory", "BYTES", BUILDS, OPTION_TEXT, FIELD(memory),
      "what a run may take in all: --memory 10GiB, as setting memory"},
     {"--max-batch", NULL, VERB_COMPILE, OPTION_FLAG, FIELD(max_batch),

@@ -15,7 +15,8 @@ typedef enum Verb {
     VERB_LAYERS = 1 << 6,
     VERB_SETTINGS = 1 << 7,
     VERB_MEMORY = 1 << 8,
-    VERB_ESTIMATE = 1 << 9
+    VERB_ESTIMATE = 1 << 9,
+    VERB_EXPORT = 1 << 10
 } Verb;
 
 enum { WORDS_MOST = 256 };
@@ -36,6 +37,8 @@ typedef struct CommandLine {
     const char *memory; /* budget, as setting memory */
     bool max_batch, schedule;
     const char *calibration, *gpu, *epochs;
+    const char *weights;    /* export */
+    bool average;           /* export */
     const char *save_temps; /* "" where no folder was named; NULL: not asked */
     Words define, set;
 } CommandLine;

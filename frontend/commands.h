@@ -4,6 +4,7 @@
  *     main.c               load -> module -> optimize -> codegen
  *     command_budget.c     does it fit, and what would?
  *     command_estimate.c   how long will it take?
+ *     command_export.c     to a file for other programs
  *     command_schedule.c   the learning rate over the epochs
  */
 #ifndef TGC_COMMANDS_H
@@ -25,6 +26,19 @@ CodegenOptions codegen_options(const CommandLine *c);
 enum { RUNTIME_PATH = 4096 };
 bool find_runtime(char path[RUNTIME_PATH]);
 int fail(const char *what); /* 1, after "tgc: what" */
+
+/* Where text goes: standard output, or -o.  A file is written beside and
+ * renamed when all is well, so that `tgc fmt m.net -o m.net` is safe; what is
+ * no regular file (/dev/null, a pipe) is written as it is. */
+typedef struct Output {
+    FILE *file;
+    const char *path;          /* NULL: standard output */
+    char beside[RUNTIME_PATH]; /* "": written in place */
+} Output;
+bool output_open(Output *o, const char *path);
+/* `ok`: what was written is complete.  The command's exit status; a failed
+ * write is a failure. */
+int output_close(Output *o, bool ok);
 
 /* The target of the command line, its costs as the calibration says where one
  * was given.  False after a message; else close it. */
@@ -50,5 +64,8 @@ bool print_schedule(const Module *m, bool picture, FILE *out);
 
 /* command_estimate.c */
 int run_estimate(const CommandLine *c);
+
+/* command_export.c */
+int run_export(const CommandLine *c);
 
 #endif

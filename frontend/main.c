@@ -59,16 +59,7 @@ static char *read_file(const char *path, Arena *a, size_t *size)
     return ok ? text : NULL;
 }
 
-/* Where text goes: standard output, or -o.  A file is written beside and
- * renamed when all is well, so that `tgc fmt m.net -o m.net` is safe; what is
- * no regular file (/dev/null, a pipe) is written as it is. */
-typedef struct Output {
-    FILE *file;
-    const char *path;       /* NULL: standard output */
-    char beside[PATH_SIZE]; /* "": written in place */
-} Output;
-
-static bool output_open(Output *o, const char *path)
+bool output_open(Output *o, const char *path)
 {
     struct stat info;
     *o = (Output){.file = stdout, .path = path};
@@ -82,9 +73,7 @@ static bool output_open(Output *o, const char *path)
     return o->file != NULL;
 }
 
-/* `ok`: what was written is complete.  The command's exit status; a failed
- * write is a failure. */
-static int output_close(Output *o, bool ok)
+int output_close(Output *o, bool ok)
 {
     bool written = !fflush(o->file) && !ferror(o->file);
     if (o->path && fclose(o->file))
@@ -536,6 +525,8 @@ static int dispatch(const CommandLine *c)
         return run_memory(c);
     case VERB_ESTIMATE:
         return run_estimate(c);
+    case VERB_EXPORT:
+        return run_export(c);
     case VERB_OPT:
         return run_opt(c);
     case VERB_FMT:
