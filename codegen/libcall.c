@@ -25,6 +25,7 @@ static void conv_desc(LibDesc *d, const Node *n, int kind, DType dtype,
     d->spatial = (uint8_t)spatial;
     d->batch = node_int(n, "call");
     d->groups = node_int(n, "groups");
+    d->winograd = node_int(n, "winograd") != 0;
     copy_spatial(d->in, in, spatial);
     copy_ints(d->kernel, n, "kernel");
     copy_ints(d->stride, n, "stride");

@@ -13,9 +13,11 @@
 #include <string.h>
 
 enum {
-    CALLS_WANTED = 16,       /* pieces of a batch: for as many cores */
-    CALL_BYTES = 512 * 1024, /* of a piece: stays in the cache */
-    SLOTS_LEAST = 8,         /* partial results of a weight gradient */
+    CALLS_WANTED = 16,           /* pieces of a batch: for as many cores */
+    CALL_BYTES = 512 * 1024,     /* of a piece: stays in the cache */
+    WINOGRAD_LEAST = 4,          /* rows and columns of a result */
+    WINOGRAD_BYTES = 256 * 1024, /* beside what is transformed */
+    SLOTS_LEAST = 8,             /* partial results of a weight gradient */
     SLOTS_MOST = 16,
     SLOT_BYTES = 16 * 1024 * 1024, /* for all of them */
     CALL_FLOPS = 1024 * 1024,      /* less is not worth a call of its own */
@@ -49,12 +51,12 @@ static int64_t divisor_up_to(int64_t n, int64_t most)
     return d;
 }
 
-/* Images to a call of a convolution between x and y. */
-static int64_t images_per_call(const Type *x, const Type *y)
+/* Images to a call of a convolution between x and y, `bytes` in all. */
+static int64_t images_per_call(const Type *x, const Type *y, int64_t bytes)
 {
     int64_t batch = x->dim[0];
     int64_t image = (type_bytes(x) + type_bytes(y)) / batch;
-    int64_t most = CALL_BYTES / image;
+    int64_t most = bytes / image;
     if (most > batch / CALLS_WANTED)
         most = batch / CALLS_WANTED;
     return divisor_up_to(batch, most);
@@ -80,6 +82,7 @@ typedef struct Call {
     Graph *g;
     const Node *n; /* of the graph that is rewritten */
     Type x, w, y;  /* of a convolution */
+    bool winograd; /* as runtime/winograd.h does it */
 } Call;
 
 static void copy_ints(int64_t *to, const Node *n, const char *attr)
@@ -106,10 +109,28 @@ static void conv_desc(const Call *c, int kind, int64_t call, LibDesc *d)
         d->out[i] = c->y.dim[2 + i];
         d->kernel[i] = c->w.dim[2 + i];
     }
+    d->winograd = c->winograd;
     copy_ints(d->stride, c->n, "stride");
     copy_ints(d->dilation, c->n, "dilation");
     copy_ints(d->pad_low, c->n, "pad_low");
     copy_ints(d->pad_high, c->n, "pad_high");
+}
+
+/* Is it one that winograd.h does, and faster?  Tiles that reach past small
+ * images cost as much as others. */
+static bool wants_winograd(const Call *c, int kind)
+{
+    LibDesc d;
+    const Settings *s = &c->g->module->settings;
+    conv_desc(c, kind, 1, &d);
+    return settings_number(s, "winograd") != 0 && lib_winograd_fits(&d) &&
+           d.out[0] >= WINOGRAD_LEAST && d.out[1] >= WINOGRAD_LEAST;
+}
+
+static int64_t conv_call(const Call *c)
+{
+    return images_per_call(&c->x, &c->y,
+                           c->winograd ? WINOGRAD_BYTES : CALL_BYTES);
 }
 
 /* Elements of the packed weights; 0: the library cannot do it. */
@@ -138,9 +159,10 @@ static Value conv_node(const Call *c, const OpDesc *op, const Value *in,
         *node_attr(c->n, "dilation"),
         *node_attr(c->n, "groups"),
         attr_int("call", call),
+        attr_bool("winograd", c->winograd),
     };
-    memcpy(&attr[7], more, (size_t)n_more * sizeof *more);
-    return ir_node(c->g, op, in, n_in, attr, 7 + n_more);
+    memcpy(&attr[8], more, (size_t)n_more * sizeof *more);
+    return ir_node(c->g, op, in, n_in, attr, 8 + n_more);
 }
 
 /* The library reads channels-last alone. */
@@ -192,7 +214,8 @@ static bool lower_conv(Call *c, const Value *in, Value *out)
     c->x = *graph_type(c->g, in[0]);
     c->w = *graph_type(c->g, in[1]);
     c->y = c->n->type[0];
-    int64_t call = images_per_call(&c->x, &c->y);
+    c->winograd = wants_winograd(c, LIB_CONV);
+    int64_t call = conv_call(c);
     int64_t packed = packed_elements(c, LIB_CONV, call);
     if (!packed)
         return false;
@@ -208,7 +231,8 @@ static bool lower_conv_grad_input(Call *c, const Value *in, Value *out)
     c->w = *graph_type(c->g, in[1]);
     c->y = *graph_type(c->g, in[0]);
     c->x = type_with_dtype(c->n->type[0], c->y.dtype);
-    int64_t call = images_per_call(&c->x, &c->y);
+    c->winograd = wants_winograd(c, LIB_CONV_GRAD_INPUT);
+    int64_t call = conv_call(c);
     int64_t packed = packed_elements(c, LIB_CONV_GRAD_INPUT, call);
     if (!packed)
         return false;
@@ -227,6 +251,7 @@ static bool lower_conv_grad_weight(Call *c, const Value *in, Value *out)
     c->y = *graph_type(c->g, in[1]);
     int64_t batch = c->x.dim[0];
     int64_t slots = weight_slots(batch, type_bytes(&c->w));
+    c->winograd = wants_winograd(c, LIB_CONV_GRAD_WEIGHT);
     int64_t packed = packed_elements(c, LIB_CONV_GRAD_WEIGHT, batch / slots);
     if (!packed)
         return false;

@@ -10,6 +10,7 @@
  */
 #include "lib.h"
 #include "plan.h"
+#include "winograd.h"
 #include <dnnl.h>
 #include <omp.h>
 #include <stdatomic.h>
@@ -22,9 +23,10 @@ enum { ARGS = 4, SCRATCHPAD = 3 };
 
 struct LibCall {
     Lib *lib;
-    dnnl_primitive_t primitive;
-    int arg[ARGS];         /* DNNL_ARG_..., 0: not used */
-    dnnl_memory_t *memory; /* [thread * ARGS + place] */
+    LibDesc desc;
+    dnnl_primitive_t primitive; /* NULL where desc.winograd */
+    int arg[ARGS];              /* DNNL_ARG_..., 0: not used */
+    dnnl_memory_t *memory;      /* [thread * ARGS + place] */
 };
 
 struct Lib {
@@ -375,6 +377,8 @@ static bool desc_fits(const LibDesc *d)
         return size_fits(d->m) && size_fits(d->n) && size_fits(d->k) &&
                size_fits(d->a_row) && size_fits(d->a_col) &&
                size_fits(d->b_row) && size_fits(d->b_col);
+    if (d->winograd && !winograd_fits(d))
+        return false;
     int conv = d->kind;
     if (conv == LIB_PACK || conv == LIB_UNPACK)
         conv = d->of;
@@ -463,8 +467,24 @@ static void info_fill(const LibDesc *d, const Recipe *r, LibInfo *info)
     snprintf(info->implementation, sizeof info->implementation, "%s", name);
 }
 
+bool lib_winograd_fits(const LibDesc *d)
+{
+    return winograd_fits(d) && desc_fits(d);
+}
+
+static bool winograd_query(const LibDesc *d, LibInfo *info, char *error,
+                           size_t size)
+{
+    if (!desc_fits(d))
+        return recipe_error(d, dnnl_invalid_arguments, error, size);
+    winograd_info(d, info);
+    return true;
+}
+
 bool lib_query(const LibDesc *d, LibInfo *info, char *error, size_t size)
 {
+    if (d->winograd)
+        return winograd_query(d, info, error, size);
     dnnl_engine_t engine;
     dnnl_status_t s = dnnl_engine_create(&engine, dnnl_cpu, 0);
     if (s != dnnl_success)
@@ -482,12 +502,15 @@ bool lib_query(const LibDesc *d, LibInfo *info, char *error, size_t size)
 static dnnl_status_t call_open(Lib *lib, struct LibCall *c, const LibDesc *d)
 {
     Recipe r = {0};
+    c->lib = lib;
+    c->desc = *d;
+    if (d->winograd)
+        return desc_fits(d) ? dnnl_success : dnnl_invalid_arguments;
     dnnl_status_t s = recipe_for_one(lib->engine, d, &r, &c->primitive);
     if (r.pd)
         dnnl_primitive_desc_destroy(r.pd);
     if (s != dnnl_success)
         return s;
-    c->lib = lib;
     memcpy(c->arg, r.arg, sizeof c->arg);
     if (md_bytes(&r.md[SCRATCHPAD]) == 0)
         c->arg[SCRATCHPAD] = 0;
@@ -578,6 +601,10 @@ void tgc_lib_run(const KernelCall *call, int which, const void *a,
                  const void *b, void *result)
 {
     const struct LibCall *c = call->lib[which];
+    if (c->desc.winograd) {
+        winograd_run(&c->desc, a, b, result, call->scratch);
+        return;
+    }
     void *const data[ARGS] = {(void *)a, (void *)b, result, call->scratch};
     dnnl_memory_t *memory = &c->memory[(size_t)call->thread * ARGS];
     dnnl_stream_t stream = c->lib->stream[call->thread];

@@ -1,4 +1,5 @@
-/* lib.h: oneDNN as a set of single-threaded calls on pieces of a batch.
+/* lib.h: oneDNN, and convolutions of our own (winograd.h), as a set of
+ * single-threaded calls on pieces of a batch.
  *
  * A oneDNN primitive made for many threads splits reductions by their number,
  * so its bits depend on it.  tgc makes every primitive for one thread and a
@@ -33,11 +34,12 @@ enum { LIB_MAX_SPATIAL = 3 };
 
 typedef struct LibDesc {
     uint8_t kind;
-    uint8_t of;      /* LIB_PACK, LIB_UNPACK: of which conv kind's weights */
-    uint8_t dtype;   /* PlanDType of operands; accumulation in f32 */
-    uint8_t wide;    /* PlanDType of what may be wider: plain weights, packed
-                        gradients of weights, the result of LIB_MATMUL */
-    uint8_t spatial; /* 1..3 spatial dimensions */
+    uint8_t of;       /* LIB_PACK, LIB_UNPACK: of which conv kind's weights */
+    uint8_t dtype;    /* PlanDType of operands; accumulation in f32 */
+    uint8_t wide;     /* PlanDType of what may be wider: plain weights, packed
+                         gradients of weights, the result of LIB_MATMUL */
+    uint8_t spatial;  /* 1..3 spatial dimensions */
+    uint8_t winograd; /* 1: as winograd.h does it (lib_winograd_fits) */
     int64_t batch, groups, in_channels, out_channels;
     int64_t in[LIB_MAX_SPATIAL], out[LIB_MAX_SPATIAL];
     int64_t kernel[LIB_MAX_SPATIAL], stride[LIB_MAX_SPATIAL];
@@ -53,6 +55,9 @@ typedef struct LibInfo {
     int64_t scratch_bytes;   /* for one thread */
     char implementation[64]; /* "brgconv:avx512_core" */
 } LibInfo;
+
+/* Can the call run as winograd.h does it? */
+bool lib_winograd_fits(const LibDesc *d);
 
 /* False, with a sentence in error, where the library cannot do it. */
 bool lib_query(const LibDesc *d, LibInfo *info, char *error, size_t size);

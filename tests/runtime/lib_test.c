@@ -3,6 +3,7 @@
  * images that a stride does not divide. */
 #include "lib.h"
 #include "plan.h"
+#include "winograd.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,25 +21,27 @@ typedef struct Case {
     int batch, groups, from, to, spatial;
     Dim dim[LIB_MAX_SPATIAL];
     uint8_t dtype; /* 0: f32 */
+    bool winograd;
 } Case;
 
 static const Case cases[] = {
-    {2, 1, 3, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}, 0},
-    {1, 1, 16, 32, 2, {{8, 3, 2, 1, 1, 1}, {9, 3, 2, 1, 1, 1}}, 0},
-    {3, 1, 5, 7, 2, {{10, 5, 3, 1, 2, 0}, {11, 2, 1, 1, 0, 3}}, 0},
-    {2, 4, 8, 12, 2, {{6, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}, 0},
-    {2, 8, 8, 8, 2, {{7, 7, 1, 1, 3, 3}, {5, 7, 1, 1, 3, 3}}, 0},
-    {1, 1, 4, 6, 2, {{12, 3, 2, 2, 2, 1}, {9, 3, 1, 3, 3, 3}}, 0},
-    {2, 1, 16, 16, 2, {{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 0, 0}}, 0},
-    {2, 1, 3, 8, 1, {{17, 4, 2, 1, 1, 2}}, 0},
+    {2, 1, 3, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}, 0, false},
+    {1, 1, 16, 32, 2, {{8, 3, 2, 1, 1, 1}, {9, 3, 2, 1, 1, 1}}, 0, false},
+    {3, 1, 5, 7, 2, {{10, 5, 3, 1, 2, 0}, {11, 2, 1, 1, 0, 3}}, 0, false},
+    {2, 4, 8, 12, 2, {{6, 3, 1, 1, 1, 1}, {6, 3, 1, 1, 1, 1}}, 0, false},
+    {2, 8, 8, 8, 2, {{7, 7, 1, 1, 3, 3}, {5, 7, 1, 1, 3, 3}}, 0, false},
+    {1, 1, 4, 6, 2, {{12, 3, 2, 2, 2, 1}, {9, 3, 1, 3, 3, 3}}, 0, false},
+    {2, 1, 16, 16, 2, {{1, 1, 1, 1, 0, 0}, {1, 1, 1, 1, 0, 0}}, 0, false},
+    {2, 1, 3, 8, 1, {{17, 4, 2, 1, 1, 2}}, 0, false},
     {1,
      2,
      4,
      6,
      3,
      {{5, 3, 1, 1, 1, 1}, {4, 2, 2, 1, 0, 1}, {6, 3, 1, 2, 2, 2}},
-     0},
-    {1, 1, 1, 1, 2, {{28, 5, 1, 1, 2, 2}, {28, 5, 1, 1, 2, 2}}, 0},
+     0,
+     false},
+    {1, 1, 1, 1, 2, {{28, 5, 1, 1, 2, 2}, {28, 5, 1, 1, 2, 2}}, 0, false},
 };
 
 static LibDesc describe(const Case *c, int kind)
@@ -47,6 +50,7 @@ static LibDesc describe(const Case *c, int kind)
                  .dtype = c->dtype ? c->dtype : PLAN_F32,
                  .wide = PLAN_F32,
                  .spatial = c->spatial,
+                 .winograd = c->winograd,
                  .batch = c->batch,
                  .groups = c->groups,
                  .in_channels = c->from,
@@ -323,6 +327,74 @@ static void test_conv_bf16(void **state)
     }
 }
 
+/* Odd sizes, so that tiles reach past the border; padding of every kind; more
+ * tiles than a block; channels that fill vectors of each width differently. */
+static const Case winograd_cases[] = {
+    {2, 1, 16, 16, 2, {{8, 3, 1, 1, 1, 1}, {8, 3, 1, 1, 1, 1}}, 0, true},
+    {1, 1, 32, 16, 2, {{9, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}}, 0, true},
+    {3, 1, 16, 48, 2, {{5, 3, 1, 1, 0, 0}, {6, 3, 1, 1, 0, 1}}, 0, true},
+    {1, 1, 48, 32, 2, {{4, 3, 1, 1, 2, 2}, {3, 3, 1, 1, 2, 0}}, 0, true},
+    {5, 1, 16, 32, 2, {{11, 3, 1, 1, 1, 1}, {13, 3, 1, 1, 1, 1}}, 0, true},
+    {2, 1, 16, 16, 2, {{3, 3, 1, 1, 0, 0}, {3, 3, 1, 1, 0, 0}}, 0, true},
+    {1, 1, 32, 32, 2, {{3, 3, 1, 1, 4, 3}, {2, 3, 1, 1, 3, 5}}, 0, true},
+};
+
+static void test_winograd(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof winograd_cases / sizeof *winograd_cases; i++)
+        check_case(&winograd_cases[i]);
+}
+
+/* Every instruction set that this machine has gives the same convolution. */
+static void test_winograd_sets(void **state)
+{
+    (void)state;
+    WinogradShape s = {1, 16, 32, {6, 7}, {6, 7}, {1, 1}, {3, 4}, 16};
+    const WinogradKernels *set[] = {winograd_kernels(0), winograd_kernels(1),
+                                    winograd_kernels(2)};
+    float *x = noise(6 * 7 * 16, 1), *w = noise(32 * 16 * 9, 2);
+    float *u = malloc(16 * 16 * 32 * sizeof *u), *first = NULL;
+    float *scratch = checked(aligned_alloc(64, 1 << 17));
+    assert_non_null(set[0]);
+    for (int i = 0; i < 3 && set[i]; i++) {
+        float *y = malloc(6 * 7 * 32 * sizeof *y);
+        set[i]->pack(16, 32, false, w, u);
+        set[i]->conv(&s, x, u, y, scratch);
+        for (int k = 0; first && k < 6 * 7 * 32; k++)
+            assert_true(fabsf(y[k] - first[k]) < 1e-4f);
+        if (first)
+            free(y);
+        else
+            first = y;
+    }
+    free(first);
+    free(scratch);
+    free(u);
+    free(w);
+    free(x);
+}
+
+static void test_winograd_refused(void **state)
+{
+    (void)state;
+    LibDesc d = describe(&winograd_cases[0], LIB_CONV), other = d;
+    LibInfo info;
+    char error[256];
+    assert_true(lib_winograd_fits(&d));
+    other.stride[1] = 2;
+    other.out[1] = 4;
+    assert_false(lib_winograd_fits(&other));
+    assert_false(lib_query(&other, &info, error, sizeof error));
+    other = d;
+    other.in_channels = 24;
+    assert_false(lib_winograd_fits(&other));
+    assert_null(lib_open(&other, 1, 1, error, sizeof error));
+    other = d;
+    other.dtype = PLAN_BF16;
+    assert_false(lib_winograd_fits(&other));
+}
+
 static void check_matmul(int m, int n, int k, bool ta, bool tb)
 {
     LibDesc d = {.kind = LIB_MATMUL,
@@ -397,6 +469,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_conv_bf16),
+        cmocka_unit_test(test_winograd),
+        cmocka_unit_test(test_winograd_sets),
+        cmocka_unit_test(test_winograd_refused),
         cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_refused),
     };
