@@ -17,7 +17,8 @@ enum {
     BRING = 24,        /* products that bringing a number costs */
     MMA_FASTER = 8,    /* the matrix unit, as often */
     PART_BYTES = 16 * 1024 * 1024, /* partial weight gradients, in all */
-    BLOCKS_WANTED = 2 * PROCESSORS
+    BLOCKS_WANTED = 2 * PROCESSORS,
+    RESIDENT = 256 /* threads of a processor: as many registers as there are */
 };
 
 typedef enum ProblemKind {
@@ -390,14 +391,22 @@ static uint32_t operand(const Step *s, Value v)
     return i;
 }
 
+/* Without a number of blocks, the compiler would rather spill a register than
+ * lose a block. */
+static int resident_blocks(const Tile *t)
+{
+    int blocks = RESIDENT / threads_of(t);
+    return blocks < 1 ? 1 : blocks;
+}
+
 static void print_kernel(const Problem *p, const Graph *g, const Step *s,
                          const Tile *t, const char *name, FILE *out)
 {
     const Node *n = &g->node[s->first];
     fprintf(out,
-            "extern \"C\" __global__ void __launch_bounds__(%d)\n%s(%s *"
+            "extern \"C\" __global__ void __launch_bounds__(%d, %d)\n%s(%s *"
             "__restrict__ y0",
-            threads_of(t), name, number_type(p->result));
+            threads_of(t), resident_blocks(t), name, number_type(p->result));
     for (uint32_t i = 0; i < s->n_in; i++)
         fprintf(out, ", const %s *__restrict__ x%u", number_type(p->dtype), i);
     fprintf(out, ")\n{\n    tgc_gemm%s<%s_p", t->mma ? "_mma" : "", name);

@@ -49,6 +49,10 @@ static const struct {
 
 /* ---- finding it --------------------------------------------------------- */
 
+/* Once loaded it stays: its C++ runtime has memory that it does not give back
+ * when it is unloaded, and that a leak checker then takes for lost. */
+enum { LOAD = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE };
+
 /* The last that matches: the newest. */
 static void *open_in(const char *folder, const char *middle)
 {
@@ -60,7 +64,7 @@ static void *open_in(const char *folder, const char *middle)
     snprintf(pattern, sizeof pattern, "%s%s/libnvrtc.so.*", folder, middle);
     if (glob(pattern, 0, NULL, &found) == 0)
         for (size_t i = found.gl_pathc; i-- > 0 && !library;)
-            library = dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
+            library = dlopen(found.gl_pathv[i], LOAD);
     globfree(&found);
     return library;
 }
@@ -71,10 +75,10 @@ static void *find_library(void)
                                         "libnvrtc.so.11.2", NULL};
     const char *given = getenv("TGC_NVRTC");
     if (given && *given)
-        return dlopen(given, RTLD_NOW | RTLD_LOCAL);
+        return dlopen(given, LOAD);
     void *library = NULL;
     for (int i = 0; names[i] && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        library = dlopen(names[i], LOAD);
     if (!library)
         library = open_in(getenv("CUDA_PATH"), "/lib64");
     if (!library)

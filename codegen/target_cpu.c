@@ -189,7 +189,9 @@ static Value plain(Graph *g, Value v)
 /* What a value was before it was cast to half (and back). */
 static Value uncast(const Graph *g, Value v)
 {
-    for (Value at = v; node_is(graph_node(g, at), &op_cast);) {
+    for (Value at = v; node_is(graph_node(g, at), &op_cast) ||
+                       node_is(graph_node(g, at), &op_widen) ||
+                       node_is(graph_node(g, at), &op_copy);) {
         at = graph_node(g, at)->in[0];
         if (graph_type(g, at)->dtype == DT_F32)
             v = at;
@@ -315,6 +317,15 @@ static const struct {
 };
 enum { N_CALLS = sizeof call_table / sizeof *call_table };
 
+/* f16 as float32, so that it may be computed a piece at a time right before
+ * the call: a view would have to be in memory as a whole. */
+static Value as_wide(Graph *g, Value v, DType wide)
+{
+    if (graph_type(g, v)->dtype == wide)
+        return v;
+    return ir_unary(g, &op_copy, ir_unary(g, &op_widen, v));
+}
+
 /* The library computes in float32 and bf16 and leaves the rest to the generic
  * kernels; but f16 it gets as float32. */
 static bool lower_call(Graph *g, const Node *n, const Value *in, Value *out)
@@ -323,7 +334,7 @@ static bool lower_call(Graph *g, const Node *n, const Value *in, Value *out)
     if (dtype != DT_F32 && dtype != DT_BF16 && dtype != DT_F16)
         return false;
     DType wide = dtype == DT_F16 ? DT_F32 : dtype;
-    const Value operand[] = {ir_cast(g, in[0], wide), ir_cast(g, in[1], wide)};
+    const Value operand[] = {as_wide(g, in[0], wide), as_wide(g, in[1], wide)};
     bool done = false;
     for (int i = 0; i < N_CALLS && !done; i++)
         if (node_is(n, call_table[i].op))

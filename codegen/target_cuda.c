@@ -40,12 +40,42 @@ static int cuda_splits(const Target *t, const Type *operand,
 
 /* ---- templates ---------------------------------------------------------- */
 
+static bool is_conv(const Node *n)
+{
+    return node_is(n, &op_conv) || node_is(n, &op_conv_grad_input);
+}
+
+/* Half weights are copies that were cast this step: they may as well lie so
+ * that the matrix unit's tiles come 16 bytes at a time. */
+static bool wants_weights(const Graph *g, const Node *n)
+{
+    const Type *w = graph_type(g, n->in[1]);
+    return is_conv(n) && dtype_is_half(w->dtype) &&
+           type_elements(w) > w->dim[0] * w->dim[1] && w->dim[1] > 1 &&
+           w->layout != layout_channels_last(w->rank);
+}
+
 /* Convolutions and products stay as they are where a template does them. */
 static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
 {
     (void)t;
-    bool whole = node_is_whole(n) && cuda_gemm_fits(g, n);
+    bool whole =
+        node_is_whole(n) && cuda_gemm_fits(g, n) && !wants_weights(g, n);
     return (Anchor){.pieces = whole};
+}
+
+/* The same convolution of weights that lie channels-last. */
+static bool lower_weights(Graph *g, const Node *n, const Value *in, Value *out)
+{
+    Value copy = ir_unary(g, &op_copy, in[1]);
+    Type *w = &graph_node(g, copy)->type[0];
+    w->layout = layout_channels_last(w->rank);
+    int n_attr = 0;
+    while (n->op->attrs[n_attr].name)
+        n_attr++;
+    out[0] = ir_node(g, n->op, (Value[]){in[0], copy}, 2, n->attr, n_attr);
+    graph_node(g, out[0])->type[0].layout = n->type[0].layout;
+    return cuda_gemm_fits(g, graph_node(g, out[0]));
 }
 
 /* A sum of partial gradients, each of some images. */
@@ -102,9 +132,13 @@ static bool cuda_lower(const Target *t, Graph *g, const Node *n,
         return lower_grad_weight(g, n, in, out);
     if (node_is(n, &op_matmul))
         return lower_matmul(g, n, in, out);
-    if (node_is(n, &op_conv) || node_is(n, &op_conv_grad_input))
-        return target_expand_conv(g, n, in, out);
-    return false;
+    if (!is_conv(n))
+        return false;
+    Node now = *n; /* operands in g */
+    now.in = (Value *)in;
+    if (wants_weights(g, &now) && lower_weights(g, n, in, out))
+        return true;
+    return target_expand_conv(g, n, in, out);
 }
 
 /* ---- the target --------------------------------------------------------- */

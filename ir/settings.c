@@ -18,7 +18,7 @@
 
 /* clang-format off */
 const SettingSpec setting_table[] = {
-    {"data", SET_WORD, NULL, .words = "cifar10 cifar100 idx fashion_mnist",
+    {"data", SET_WORD, NULL, .words = "cifar10 cifar100 idx fashion_mnist npy raw",
      .doc = "Which data set, and so which files it is read from."},
     {"data.mean", SET_NUMBERS, NULL, .low = -DBL_MAX, .high = DBL_MAX,
      .doc = "Subtracted from each channel of an image scaled to 0..1; one number a channel."},
@@ -38,8 +38,14 @@ const SettingSpec setting_table[] = {
      .doc = "Alpha: a rectangle of each training image is that of another one; 0: never."},
     {"data.cutmix_share", SET_FLOAT, NULL, .low = 0, .high = 1, .run_time = true,
      .doc = "Share of the batches that cutmix changes; all, or half where mixup changes the others."},
+    {"data.fraction", SET_FLOAT, "1", .low = 1e-9, .high = 1, .run_time = true,
+     .doc = "Share of the training images that is used, of each class alike."},
+    {"data.validation", SET_FLOAT, "0", .low = 0, .high = 0.999999, .run_time = true,
+     .doc = "Share of the training images, of each class alike, that is held out and evaluated on in place of the test images."},
+    {"data.split_seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
+     .doc = "Which images fraction and validation choose; apart from seed, so that runs with other seeds can be compared."},
     {"data.samples", SET_INT, NULL, .low = 1, .high = MOST,
-     .doc = "Training images there are; known for cifar10, cifar100 and fashion_mnist."},
+     .doc = "Training images in the files; known for cifar10, cifar100 and fashion_mnist."},
     {"data.classes", SET_INT, NULL, .low = 1, .high = 1e9,
      .doc = "Classes that a label may name; the compiler takes it from the net's result."},
     {"loss", SET_WORD, "cross_entropy", .words = "cross_entropy",
@@ -621,12 +627,20 @@ bool settings_finish(Settings *s, Arena *a, char *error, size_t size,
     return !wrong || refuse(s, wrong, loc);
 }
 
-int64_t settings_samples(const Settings *s)
+static double samples_in_files(const Settings *s)
 {
     const char *data = settings_text(s, "data");
     if (settings_get(s, "data.samples"))
-        return (int64_t)settings_number(s, "data.samples");
+        return settings_number(s, "data.samples");
     return !strncmp(data, "cifar", 5)       ? 50000
            : !strcmp(data, "fashion_mnist") ? 60000
                                             : 0;
+}
+
+/* As runtime/data_split.c rounds. */
+int64_t settings_samples(const Settings *s)
+{
+    double n = samples_in_files(s);
+    n -= round(settings_number(s, "data.validation") * n);
+    return (int64_t)round(settings_number(s, "data.fraction") * n);
 }

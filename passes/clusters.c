@@ -367,13 +367,22 @@ static bool has_turn(const Clusters *c, Turn turn, uint32_t value,
     return false;
 }
 
+/* A half value as float32 for a library call: computed where the value is, it
+ * would lie in memory in both types. */
+static bool is_widened(const Clusters *c, uint32_t id)
+{
+    const Node *n = &c->g->node[id];
+    return node_is(n, &op_copy) &&
+           node_is(graph_node(c->g, n->in[0]), &op_widen);
+}
+
 /* From the last user to the first: what is computed on the way to a user is
  * computed there, from values that have to be in memory anyway. */
 static void merge_pairs(Clusters *c, Turn turn)
 {
     for (uint32_t id = c->g->n_nodes - 1; id > 0; id--) {
         const Node *n = &c->g->node[id];
-        if (!cluster_computes(c, id))
+        if (!cluster_computes(c, id) || is_widened(c, id))
             continue;
         for (uint32_t i = 0; i < n->n_in; i++) {
             Operand o = cluster_operand(c, n->in[i]);

@@ -9,7 +9,8 @@
  * That is done where
  *   - y is a chain of few elementwise ops without functions, of one large value
  *     x and otherwise of small ones (a vector a channel);
- *   - x is read after y by somebody else, or lives for ever (an input);
+ *   - x is read after y by somebody else, or lives for ever (an input), or is
+ *     smaller (half where y is float32);
  *   - every user of y can take it in: it is elementwise itself, a reduction, or
  *     a node that the target fuses around (Target.anchor).
  * Then no byte more is read than before, and y is not written at all. */
@@ -76,6 +77,8 @@ static void find_chain(Repeat *r, uint32_t id)
         Value v = n->in[i];
         if (is_small(r, v, elements))
             continue;
+        if (node_is(graph_node(r->g, v), &op_widen))
+            v = graph_node(r->g, v)->in[0]; /* at the same place */
         if (is_free(graph_node(r->g, v)))
             return; /* other places of something large */
         bool chain = r->ops[v.node] > 0;
@@ -112,10 +115,13 @@ static bool takes_in(const Repeat *r, uint32_t user, uint32_t id)
     return takes;
 }
 
-/* Is it read after node id by others than the chain of node id? */
+/* Is it read after node id by others than the chain of node id, or else worth
+ * keeping instead? */
 static bool is_kept(const Repeat *r, Value root, uint32_t id)
 {
-    if (node_has(graph_node(r->g, root), T_SOURCE))
+    if (node_has(graph_node(r->g, root), T_SOURCE) ||
+        type_bytes(graph_type(r->g, root)) <
+            type_bytes(&r->g->node[id].type[0]))
         return true;
     for (uint32_t i = r->uses.start[root.node + 1];
          i-- > r->uses.start[root.node];) {

@@ -75,7 +75,7 @@ void executor_blame(Executor *e, int graph, uint32_t slot, char *text,
                     size_t size)
 {
     Status pulled = {0};
-    if (!e->replays) {
+    if (!e->replays && !e->graph[graph].result[RESULT_LOSS_SCALE]) {
         snprintf(text, size,
                  "this device runs a step as a whole, so that its weights have "
                  "changed already; the same run with --check, from the last "

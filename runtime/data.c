@@ -11,16 +11,24 @@
 static const DataSource data_sources[] = {
     {"cifar10", "CIFAR-10",
      "unpack the binary version, " CIFAR_SITE "cifar-10-binary.tar.gz, and name its folder",
-     cifar_read, &cifar_format_10},
+     cifar_read, &cifar_format_10,
+     {"batches.meta.txt", "cifar-10-batches-bin/batches.meta.txt"}},
     {"cifar100", "CIFAR-100",
      "unpack the binary version, " CIFAR_SITE "cifar-100-binary.tar.gz, and name its folder",
-     cifar_read, &cifar_format_100},
+     cifar_read, &cifar_format_100,
+     {"fine_label_names.txt", "cifar-100-binary/fine_label_names.txt"}},
     {"idx", "IDX",
      "name the folder with the four IDX files of MNIST or Fashion-MNIST; Debian's package dataset-fashion-mnist puts some into /usr/share/datasets/fashion-mnist",
-     idx_read, NULL},
+     idx_read, NULL, {"classes.txt"}},
     {"fashion_mnist", "Fashion-MNIST",
      "Debian's package dataset-fashion-mnist puts it into /usr/share/datasets/fashion-mnist",
-     idx_read, NULL},
+     idx_read, NULL, {"classes.txt"}},
+    {"npy", "NumPy arrays",
+     "save train_images.npy (u8 [n,c,h,w]), train_labels.npy, test_images.npy and test_labels.npy with np.save",
+     array_read, &array_format_npy, {"classes.txt"}},
+    {"raw", "raw arrays",
+     "name the folder with train_images.bin (bytes, n times c*h*w), train_labels.bin, test_images.bin and test_labels.bin",
+     array_read, &array_format_raw, {"classes.txt"}},
     {0},
 };
 /* clang-format on */
@@ -70,14 +78,22 @@ bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s)
         return false;
     }
     count_classes(set, r);
-    return true;
+    data_names_read(set, r->dir, source->names);
+    if (!r->train || data_split(set, r, s))
+        return true;
+    data_free(set);
+    return false;
 }
 
 void data_free(DataSet *set)
 {
     if (set->close)
         set->close(set);
+    for (int64_t i = 0; set->names && i < set->classes; i++)
+        free(set->names[i]);
+    free(set->names);
     free(set->labels);
+    free(set->pick);
     free(set->pixels);
     *set = (DataSet){0};
 }
@@ -121,8 +137,13 @@ bool data_check_shape(const DataRequest *r, const char *path, int64_t c,
 bool data_check_label(const DataRequest *r, const char *path, int64_t index,
                       int64_t label, Status *s)
 {
-    if (!r->classes || (label >= 0 && label < r->classes))
+    if (label >= 0 && label < (r->classes ? r->classes : INT32_MAX))
         return true;
+    if (!r->classes)
+        return status_fail(s,
+                           "%s: the label of image %lld (counted from 0) is "
+                           "%lld; classes are counted from 0",
+                           path, (long long)index, (long long)label);
     return status_fail(s,
                        "%s: the label of image %lld (counted from 0) is %lld, "
                        "but the model has %lld classes, 0 to %lld",

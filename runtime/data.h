@@ -24,9 +24,13 @@ typedef const uint8_t *DataFetch(const DataSet *set, int64_t index,
 struct DataSet {
     int64_t n, c, h, w;
     int64_t classes;             /* labels are 0 .. classes-1 */
+    char **names;                /* [classes]; NULL: nobody named them */
     int32_t *labels;             /* [n] */
+    int32_t *pick;               /* [n] the place of each in the files, rising;
+                                    NULL: the set is all of them */
     uint8_t *pixels;             /* [n,c,h,w]; NULL: `fetch` has them */
-    DataFetch *fetch;            /* for sources that are not kept in memory */
+    DataFetch *fetch;            /* for sources that are not kept in memory;
+                                    takes the place in the files */
     void *context;               /* the fetcher's own */
     void (*close)(DataSet *set); /* frees the context; or NULL */
 };
@@ -37,12 +41,25 @@ typedef struct DataRequest {
     bool train; /* which split */
     int64_t c, h, w;
     int64_t classes; /* 0: as the data says */
+
+    /* Training images only. */
+    double validation;   /* this share is held out */
+    bool held;           /* those are wanted, not the rest */
+    double fraction;     /* this share of the rest; 0: all */
+    uint64_t split_seed; /* who belongs where */
 } DataRequest;
 
 /* False with one sentence that names the file, what is wrong with it in
  * numbers, and what to do; `set` holds nothing then. */
 bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s);
 void data_free(DataSet *set);
+
+/* Where image i of the set is in the files; what is random about it depends on
+ * that place. */
+static inline int64_t data_place(const DataSet *set, int64_t i)
+{
+    return set->pick ? set->pick[i] : i;
+}
 
 /* ---- for readers --------------------------------------------------------- */
 
@@ -55,7 +72,8 @@ struct DataSource {
     const char *title; /* "CIFAR-10" */
     const char *get;   /* how to come by the files, for "missing" */
     DataRead *read;
-    const void *format; /* what the reader wants to know of this source */
+    const void *format;   /* what the reader wants to know of this source */
+    const char *names[3]; /* files that may have the names of the classes */
 };
 
 /* Memory for n images; sets n, c, h, w. */
@@ -68,7 +86,18 @@ bool data_check_shape(const DataRequest *r, const char *path, int64_t c,
 bool data_check_label(const DataRequest *r, const char *path, int64_t index,
                       int64_t label, Status *s);
 
-DataRead cifar_read, idx_read;
+/* Only the images i with keep[i] stay; gives up the memory of the others. */
+bool data_keep(DataSet *set, const bool *keep, Status *s);
+/* The part that the request wants of a set of all training images.  Classes
+ * are shared out evenly; one that would be left empty is a failure. */
+bool data_split(DataSet *set, const DataRequest *r, Status *s);
+
+/* Names of the set's classes out of the first of these files below `dir` that
+ * has one a line for each. */
+void data_names_read(DataSet *set, const char *dir, const char *const *files);
+
+DataRead cifar_read, idx_read, array_read;
 extern const struct CifarFormat cifar_format_10, cifar_format_100;
+extern const struct ArrayFormat array_format_npy, array_format_raw;
 
 #endif

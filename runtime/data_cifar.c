@@ -124,7 +124,7 @@ static bool read_files(const DataSource *source, const DataRequest *r,
 static bool keep_in_files(const CifarFormat *c, const Files *files, int records,
                           DataSet *set, Status *s)
 {
-    const RecordShape shape = {c->labels + PIXELS, c->labels, records};
+    const RecordShape shape = {c->labels + PIXELS, c->labels, records, 0};
     const char *paths[MOST_FILES];
     for (int i = 0; i < files->n; i++)
         paths[i] = files->path[i];

@@ -17,7 +17,8 @@ static const uint8_t *records_fetch(const DataSet *set, int64_t index,
 {
     const Records *r = set->context;
     int64_t file = index / r->shape.each, size = set->c * set->h * set->w;
-    off_t at = index % r->shape.each * r->shape.bytes + r->shape.skip;
+    off_t at =
+        r->shape.head + index % r->shape.each * r->shape.bytes + r->shape.skip;
     for (int64_t done = 0; done < size;) {
         ssize_t n = pread(r->fd[file], scratch + done, (size_t)(size - done),
                           at + done);

@@ -15,6 +15,7 @@ typedef struct RecordShape {
     int64_t bytes; /* of a record */
     int64_t skip;  /* before its pixels */
     int64_t each;  /* records in a file */
+    int64_t head;  /* bytes of the file before the first record */
 } RecordShape;
 
 /* The set's images are records of these files, in order; its pixels are given

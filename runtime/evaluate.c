@@ -15,8 +15,9 @@ static bool evaluate_batch(const Session *x, int graph,
         char why[1024];
         executor_blame(x->executor, graph, (uint32_t)batch->slot, why,
                        sizeof why);
-        return status_fail(s, "the test loss is not finite (batch %lld): %s",
-                           (long long)batch->batch + 1, why);
+        return status_fail(
+            s, "the loss of evaluation is not finite (batch %lld): %s",
+            (long long)batch->batch + 1, why);
     }
     sum->loss += result.loss;
     sum->correct += result.correct;
@@ -83,6 +84,8 @@ static void eval_print(const Evaluation *r, const Evaluation *average,
 
 static bool eval_run(Session *x, Status *s)
 {
+    SessionImages images =
+        x->options->validation ? SESSION_VALIDATION : SESSION_TEST;
     Evaluation result, average;
     bool averaged;
     int graph, other;
@@ -95,7 +98,7 @@ static bool eval_run(Session *x, Status *s)
         !eval_load(x, &averaged, s) ||
         (averaged && !session_graph(x, "eval_average", &other, s)))
         return false;
-    Loader *test = session_loader(x, graph, false, 0, s);
+    Loader *test = session_loader(x, graph, images, 0, s);
     bool done = test && evaluate(x, test, graph, NULL, &result, s) &&
                 (!averaged || evaluate(x, test, other, NULL, &average, s));
     loader_close(test);

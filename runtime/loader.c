@@ -75,6 +75,13 @@ int64_t loader_samples(const Loader *l)
     return l->set.n;
 }
 
+const char *loader_class_name(const Loader *l, int64_t class)
+{
+    return l->set.names && class >= 0 && class < l->set.classes
+               ? l->set.names[class]
+               : NULL;
+}
+
 int64_t loader_batches(const Loader *l)
 {
     int64_t batch = l->image.dim[0];
@@ -109,11 +116,12 @@ static bool fill_image(const Worker *w, const Piece *p, int64_t row, float *to,
     const Loader *l = w->loader;
     const DataSet *d = &l->set;
     int64_t sample = l->order[p->batch * l->image.dim[0] + row];
+    int64_t place = data_place(d, sample);
     const uint8_t *pixels = d->pixels ? d->pixels + sample * d->c * d->h * d->w
-                                      : d->fetch(d, sample, w->scratch, s);
+                                      : d->fetch(d, place, w->scratch, s);
     if (!pixels)
         return false;
-    augment_image(&l->augment, l->run.epoch, sample, pixels, w->room, to);
+    augment_image(&l->augment, l->run.epoch, place, pixels, w->room, to);
     *label = d->labels[sample];
     return true;
 }
@@ -424,7 +432,11 @@ Loader *loader_open(const LoaderOptions *o, Status *s)
                            .c = o->image.dim[1],
                            .h = o->image.dim[2],
                            .w = o->image.dim[3],
-                           .classes = o->classes};
+                           .classes = o->classes,
+                           .validation = o->validation,
+                           .held = o->held,
+                           .fraction = o->fraction,
+                           .split_seed = o->split_seed};
     DataSet set;
     if (!data_read(&set, o->kind, &request, s))
         return NULL;

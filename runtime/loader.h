@@ -35,8 +35,12 @@ typedef enum LoaderFlip {
 
 typedef struct LoaderOptions {
     const char *dir;
-    const char *kind;   /* setting "data": "cifar10", "idx", ... */
-    bool train;         /* which split */
+    const char *kind;  /* setting "data": "cifar10", "idx", ... */
+    bool train;        /* of the training files, else of the test files */
+    bool held;         /* of those: the ones held out for validation */
+    double validation; /* share of the training images that is held out */
+    double fraction;   /* share of the others that is used; 0: all */
+    uint64_t split_seed;
     bool keep_tail;     /* a last partial batch is a batch, else dropped */
     bool shuffle;       /* by (seed, epoch) */
     bool augment;       /* change training images at random; else the four
@@ -81,6 +85,8 @@ typedef struct Loader Loader;
  * label is out of range, or images do not have the shape wanted. */
 Loader *loader_open(const LoaderOptions *o, Status *s);
 int64_t loader_samples(const Loader *l);
+/* "cat", for reports; NULL where the data does not name its classes. */
+const char *loader_class_name(const Loader *l, int64_t class);
 int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
 
 /* Begin with batch `first` of the epoch; the last one is end-1.  The loader

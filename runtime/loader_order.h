@@ -8,5 +8,7 @@
 void order_plain(uint32_t *order, int64_t n);
 /* A permutation that depends on (n, seed, epoch) alone. */
 void order_shuffled(uint32_t *order, int64_t n, uint64_t seed, int64_t epoch);
+/* A permutation that depends on (n, seed) alone: who is held out. */
+void order_split(uint32_t *order, int64_t n, uint64_t seed);
 
 #endif

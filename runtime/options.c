@@ -49,6 +49,8 @@ static const OptionSpec option_table[] = {
      "folder with the data set's files"},
     {"--weights", "FILE", VERB_EVAL, OPTION_TEXT, FIELD(weights), NULL,
      "weights or a checkpoint: safetensors, PyTorch's, .npz"},
+    {"--validation", NULL, VERB_EVAL, OPTION_FLAG, FIELD(validation), NULL,
+     "the images that data.validation holds out, not the test images"},
     {"--epochs", "N", VERB_TRAIN, OPTION_SETTING, 0, "epochs",
      "passes over the training images"},
     {"--steps", "N", VERB_TRAIN | VERB_BENCH, OPTION_COUNT, FIELD(steps), NULL,

@@ -22,7 +22,7 @@ typedef struct OptionSetting {
 typedef struct Options {
     Verb verb;
     bool help, json, no_augment, no_shuffle, profile;
-    bool overwrite, print_config, check;
+    bool overwrite, print_config, check, validation;
     const char *data, *init, *resume, *weights, *save_dir, *log, *time;
     const char *device;
     const char *load, *skip;   /* parts of --init's weights; NULL: all, none */

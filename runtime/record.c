@@ -113,6 +113,9 @@ void record_epoch(Record *r, const EpochRow *row)
 void record_histograms(Record *r, const Executor *e, int64_t step)
 {
     const Plan *plan = executor_plan(e);
+    Status s = {0};
+    if (!executor_pull(e, &s))
+        return; /* what fails here fails where it matters, too */
     for (uint32_t i = 0; i < plan->n_states; i++) {
         const PlanState *x = &plan->states[i];
         if (x->role == PLAN_PARAM)

@@ -27,7 +27,8 @@ enum {
     RNG_AUGMENT = 2,   /* step: epoch; element: 16 * sample + which */
     RNG_SYNTHETIC = 3, /* step: 0; element: place in the batch */
     RNG_RESIZED = 4,   /* step: epoch; element: 64 * sample + which */
-    RNG_MIX = 5        /* step: epoch; element: 1024 * batch + which */
+    RNG_MIX = 5,       /* step: epoch; element: 1024 * batch + which */
+    RNG_SPLIT = 6      /* step: 0; element: place in the training files */
 };
 
 /* Four words from one counter. */

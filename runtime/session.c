@@ -131,16 +131,33 @@ static MixOptions session_mix(const Config *c)
     return o;
 }
 
-Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
-                       Status *s)
+SessionImages session_eval_images(const Session *x)
+{
+    return config_number(&x->config, "data.validation", 0) > 0
+               ? SESSION_VALIDATION
+               : SESSION_TEST;
+}
+
+const char *session_eval_name(const Session *x)
+{
+    return session_eval_images(x) == SESSION_TEST ? "test" : "validation";
+}
+
+Loader *session_loader(const Session *x, int graph, SessionImages images,
+                       int64_t seed, Status *s)
 {
     const Config *c = &x->config;
+    bool train = images == SESSION_TRAIN;
     double mean[LOADER_MAX_CHANNELS], std[LOADER_MAX_CHANNELS];
     int threads = session_threads(x) / 2;
     LoaderOptions o = {
         .dir = x->options->data,
         .kind = config_text(c, "data"),
-        .train = train,
+        .train = images != SESSION_TEST,
+        .held = images == SESSION_VALIDATION,
+        .validation = config_number(c, "data.validation", 0),
+        .fraction = config_number(c, "data.fraction", 1),
+        .split_seed = (uint64_t)config_int(c, "data.split_seed", 0),
         .keep_tail = !train || config_is(c, "tail", "keep"),
         .shuffle = train && !x->options->no_shuffle,
         .augment = train && !x->options->no_augment,

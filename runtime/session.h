@@ -26,9 +26,20 @@ int session_threads(const Session *x);
 
 /* The graph's number; it must exist and have inputs image and label. */
 bool session_graph(const Session *x, const char *name, int *graph, Status *s);
-/* A loader of the training or test split for batches of this graph. */
-Loader *session_loader(const Session *x, int graph, bool train, int64_t seed,
-                       Status *s);
+/* Which images of the data set. */
+typedef enum SessionImages {
+    SESSION_TRAIN,
+    SESSION_VALIDATION, /* training images that are held out */
+    SESSION_TEST
+} SessionImages;
+
+/* What a training run is evaluated on: the validation images where some are
+ * held out, else the test images; and their name in sentences. */
+SessionImages session_eval_images(const Session *x);
+const char *session_eval_name(const Session *x);
+/* A loader of these images for batches of this graph. */
+Loader *session_loader(const Session *x, int graph, SessionImages images,
+                       int64_t seed, Status *s);
 /* The input slots of a graph. */
 LoaderSlots session_slots(const Session *x, int graph);
 

@@ -31,6 +31,16 @@ typedef struct Feed {
     LoaderSlots slots;
 } Feed;
 
+/* A run of a graph on a batch, submitted and not yet waited for. */
+typedef struct Flight {
+    LoaderBatch batch;
+    int graph;
+    bool last; /* of the step's parts */
+    double share, lr, began;
+} Flight;
+
+enum { MOST_FLIGHTS = 8 };
+
 typedef struct Train {
     Session session;
     Signals *signals;
@@ -46,6 +56,9 @@ typedef struct Train {
     int64_t parts;                   /* of a full step's batch */
     int64_t full, batches;           /* full ones in an epoch; with the tail */
     StepRow row;                     /* of the step under way */
+    Flight flight[MOST_FLIGHTS];     /* oldest first */
+    int n_flights;
+    double landed; /* when the last one was waited for */
     int64_t epochs, last_step, eval_every;
     Stop stop;
     bool stalled; /* accuracy gets no better: this is the end */
@@ -118,47 +131,41 @@ static bool train_sound(Train *t, int graph, const LoaderBatch *batch,
            train_stuck(t, graph, batch, r, s);
 }
 
-/* Images of the step that the epoch has come to. */
-static int64_t step_images(const Train *t)
+/* Images of step `step` of the epoch. */
+static int64_t step_images(const Train *t, int64_t step)
 {
     int64_t batch = t->train.slots.rows * t->parts;
-    if (t->progress.batch < t->full)
+    if (step < t->full)
         return batch;
     return t->progress.samples - t->full * batch;
 }
 
 /* One of the loader's batches: a step, or a part of one. */
-static bool train_run(Train *t, int graph, const LoaderBatch *batch, Status *s)
+static bool train_submit(Train *t, const Feed *feed, const LoaderBatch *batch,
+                         Status *s)
 {
     Executor *e = t->session.executor;
     const Progress *p = &t->progress;
-    StepRow *row = &t->row;
-    RunResult result;
-    double began = clock_now(), share;
-    int64_t part = batch->batch - p->batch * t->parts;
-    share = (double)batch->count / (double)step_images(t);
-    row->lr = schedule_lr(&t->schedule, p->epoch,
-                          (double)p->batch / (double)t->batches);
-    executor_set(e, graph, "lr", row->lr);
-    executor_set(e, graph, "mix", batch->mix);
-    executor_set(e, graph, "momentum",
-                 schedule_momentum(&t->schedule, p->epoch,
-                                   (double)p->batch / (double)t->batches));
-    executor_set(e, graph, "step", (double)(p->step * t->parts + part));
-    executor_set(e, graph, "seed", (double)p->seed);
-    executor_set(e, graph, "share", share);
-    if (!executor_run(e, graph, (uint32_t)batch->slot, &result, s))
+    int64_t step = batch->batch / t->parts, part = batch->batch % t->parts;
+    double at = (double)step / (double)t->batches;
+    Flight *f = &t->flight[t->n_flights];
+    *f = (Flight){.batch = *batch, .began = clock_now()};
+    f->last =
+        part + 1 == t->parts || batch->batch + 1 == loader_batches(t->images);
+    f->graph = f->last ? feed->graph : t->part;
+    f->share = (double)batch->count / (double)step_images(t, step);
+    f->lr = schedule_lr(&t->schedule, p->epoch, at);
+    executor_set(e, f->graph, "lr", f->lr);
+    executor_set(e, f->graph, "mix", batch->mix);
+    executor_set(e, f->graph, "momentum",
+                 schedule_momentum(&t->schedule, p->epoch, at));
+    executor_set(e, f->graph, "step",
+                 (double)((p->step + step - p->batch) * t->parts + part));
+    executor_set(e, f->graph, "seed", (double)p->seed);
+    executor_set(e, f->graph, "share", f->share);
+    if (!executor_submit(e, f->graph, (uint32_t)batch->slot, s))
         return false;
-    if (!train_sound(t, graph, batch, &result, s))
-        return false;
-    row->scaled = result.scaled;
-    row->loss_scale = result.loss_scale;
-    row->skips = result.skips;
-    row->images += batch->count;
-    row->loss += t->parts > 1 ? share * result.loss : result.loss;
-    row->correct += result.correct;
-    row->data_ms += 1e3 * batch->wait;
-    row->step_ms += 1e3 * (clock_now() - began);
+    t->n_flights++;
     return true;
 }
 
@@ -195,14 +202,55 @@ static bool train_step_end(Train *t, Status *s)
     return true;
 }
 
+/* What the oldest run under way came to. */
+static bool train_collect(Train *t, Status *s)
+{
+    Flight f = t->flight[0];
+    StepRow *row = &t->row;
+    RunResult result;
+    memmove(t->flight, t->flight + 1,
+            (size_t)--t->n_flights * sizeof *t->flight);
+    if (!executor_wait(t->session.executor, &result, s) ||
+        !train_sound(t, f.graph, &f.batch, &result, s))
+        return false;
+    loader_release(t->images, f.batch.slot);
+    double now = clock_now();
+    row->lr = f.lr;
+    row->scaled = result.scaled;
+    row->loss_scale = result.loss_scale;
+    row->skips = result.skips;
+    row->images += f.batch.count;
+    row->loss += t->parts > 1 ? f.share * result.loss : result.loss;
+    row->correct += result.correct;
+    row->data_ms += 1e3 * f.batch.wait;
+    row->step_ms += 1e3 * (now - (f.began > t->landed ? f.began : t->landed));
+    t->landed = now;
+    return !f.last || train_step_end(t, s);
+}
+
+/* How many runs may be under way after this one: none where its states are to
+ * be saved, and none where a step has parts, so that a run stops only between
+ * steps. */
+static int train_ahead(const Train *t, const LoaderBatch *batch)
+{
+    int64_t every = t->session.options->save_every;
+    int64_t step = t->progress.step + batch->batch - t->progress.batch + 1;
+    int depth = executor_depth(t->session.executor);
+    if (t->parts > 1 || (every > 0 && step % every == 0))
+        return 0;
+    return (depth < MOST_FLIGHTS ? depth : MOST_FLIGHTS) - 1;
+}
+
 static bool train_batch(Train *t, const Feed *feed, const LoaderBatch *batch,
                         Status *s)
 {
-    bool last = (batch->batch + 1) % t->parts == 0 ||
-                batch->batch + 1 == loader_batches(t->images);
-    bool done = train_run(t, last ? feed->graph : t->part, batch, s);
-    loader_release(t->images, batch->slot);
-    return done && (!last || train_step_end(t, s));
+    int ahead = train_ahead(t, batch);
+    if (!train_submit(t, feed, batch, s))
+        return false;
+    while (t->n_flights > ahead)
+        if (!train_collect(t, s))
+            return false;
+    return true;
 }
 
 /* ---- one epoch ----------------------------------------------------------- */
@@ -225,6 +273,8 @@ static bool train_batches(Train *t, const Feed *feed, int64_t first,
     while (!train_over(t) && loader_next(t->images, &batch, s))
         if (!train_batch(t, feed, &batch, s))
             break;
+    while (!s->failed && t->n_flights)
+        train_collect(t, s);
     loader_stop(t->images);
     return !s->failed;
 }
@@ -356,9 +406,9 @@ static void train_farewell(Train *t)
         printf("stopped after step %lld; nothing was saved (--save-dir)\n",
                (long long)p->step);
     else if (p->best_correct >= 0)
-        printf("done after step %lld; best accuracy on the test images %.2f %% "
+        printf("done after step %lld; best accuracy on the %s images %.2f %% "
                "after epoch %lld%s%s\n",
-               (long long)p->step,
+               (long long)p->step, session_eval_name(&t->session),
                100.0 * (double)p->best_correct /
                    (double)loader_samples(t->test),
                (long long)p->best_epoch + 1, where ? ", saved in " : "",
@@ -520,10 +570,11 @@ static bool open_data(Train *t, Status *s)
     if (executor_graph(x->executor, "eval_average") >= 0 &&
         !open_feed(t, "eval_average", &t->average, s))
         return false;
-    t->images = session_loader(x, t->train.graph, true, t->progress.seed, s);
+    t->images =
+        session_loader(x, t->train.graph, SESSION_TRAIN, t->progress.seed, s);
     if (!t->images)
         return false;
-    t->test = session_loader(x, t->eval.graph, false, 0, s);
+    t->test = session_loader(x, t->eval.graph, session_eval_images(x), 0, s);
     return t->test && open_batches(t, s);
 }
 
@@ -587,12 +638,13 @@ static void greet_changes(const Train *t)
 static void train_greet(const Train *t)
 {
     const Session *x = &t->session;
-    printf("%s: %lld parameters, batch %lld, %lld training and %lld test "
+    printf("%s: %lld parameters, batch %lld, %lld training and %lld %s "
            "images, %s\n",
            x->plan->model, (long long)x->plan->parameters,
            (long long)(t->train.slots.rows * t->parts),
            (long long)loader_samples(t->images),
-           (long long)loader_samples(t->test), executor_about(x->executor));
+           (long long)loader_samples(t->test), session_eval_name(x),
+           executor_about(x->executor));
     if (t->resumed)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,

@@ -2,13 +2,14 @@
 """Time of a training step, tgc against PyTorch on the same machine.
 
     tests/bench/step.py --pytorch PATH/pytorch_step.py [--depths 20,56,110]
-                        [--rounds 5] [--steps 10] [--python /usr/bin/python3]
+                        [--precision f32] [--rounds 5] [--steps 10]
+                        [--python /usr/bin/python3]
 
-Both run batch 128, float32, the whole step (forward, loss, backward, SGD) on
-synthetic data. They take turns, round by round, so that whatever else the
+Both run batch 128 in one precision, the whole step (forward, loss, backward,
+SGD) on synthetic data. They take turns, round by round, so that whatever else the
 machine does hits both; the figure is the median over the rounds of each one's
 median step. PyTorch runs in both layouts and its better one counts. Writes
-docs/results/cpu-step.md and cpu-step.json."""
+docs/results/cpu-step.md and cpu-step.json, cpu-step-bf16.md and so on."""
 import argparse
 import json
 import os
@@ -36,15 +37,18 @@ def machine():
             "tgc": t.run(t.TGC, "--version").must().out.strip()}
 
 
-def tgc_step(depth, steps):
-    run = t.run(t.compiled(f"resnet{depth}"), "bench", "--json", "--steps",
-                steps, timeout=3600).must()
+def tgc_step(arguments, depth):
+    binary = t.compiled(f"resnet{depth}", "--set",
+                        f"precision={arguments.precision}")
+    run = t.run(binary, "bench", "--json", "--steps",
+                arguments.steps, timeout=3600).must()
     return json.loads(run.out)["median_ms"]
 
 
 def pytorch_step(arguments, depth, layout):
     run = t.run(arguments.python, arguments.pytorch, "--depth", depth,
-                "--layout", layout, "--steps", arguments.steps,
+                "--layout", layout, "--steps", arguments.steps, "--dtype",
+                arguments.precision,
                 timeout=3600).must()
     row = json.loads(run.out.strip().splitlines()[-1])
     return row["ms_median"], row["torch"]
@@ -54,7 +58,7 @@ def measure(arguments, depth):
     times = {"tgc": [], "nchw": [], "nhwc": []}
     version = None
     for turn in range(arguments.rounds):
-        times["tgc"].append(tgc_step(depth, arguments.steps))
+        times["tgc"].append(tgc_step(arguments, depth))
         for layout in ("nhwc", "nchw"):
             ms, version = pytorch_step(arguments, depth, layout)
             times[layout].append(ms)
@@ -73,8 +77,8 @@ def table(result):
         "# A training step on the CPU", "",
         f"{where['processor']}, {where['cores']} cores, {where['system']}; "
         f"{where['tgc']}, {where['compiler']}; PyTorch {result['pytorch']}. "
-        f"Batch {result['batch']}, float32, synthetic data; forward, loss, "
-        "backward and SGD. The two take turns; medians over "
+        f"Batch {result['batch']}, {result['precision']}, synthetic data; "
+        "forward, loss, backward and SGD. The two take turns; medians over "
         f"{result['rounds']} rounds of the median over {result['steps']} "
         "steps.", "",
         "| net | tgc | PyTorch, channels last | PyTorch, plain | PyTorch's "
@@ -85,7 +89,7 @@ def table(result):
             f"| {row['pytorch_nhwc_ms']:.0f} ms "
             f"| {row['pytorch_nchw_ms']:.0f} ms | {row['speedup']:.2f} |")
     lines += ["", "Made by `tests/bench/step.py`; the single rounds are in "
-              "`cpu-step.json`.", ""]
+              "the `.json` beside it.", ""]
     return "\n".join(lines)
 
 
@@ -96,6 +100,8 @@ def main():
         t.SHARED, "bench", "pytorch_step.py"))
     parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--depths", default="20,56,110")
+    parser.add_argument("--precision", default="f32",
+                        choices=["f32", "bf16", "f16"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--out", default=os.path.join(t.SOURCE, "docs",
@@ -106,13 +112,16 @@ def main():
         row, version = measure(arguments, int(depth))
         rows.append(row)
     result = {"machine": machine(), "pytorch": version, "batch": 128,
-              "rounds": arguments.rounds, "steps": arguments.steps,
-              "rows": rows}
+              "precision": arguments.precision, "rounds": arguments.rounds,
+              "steps": arguments.steps, "rows": rows}
     os.makedirs(arguments.out, exist_ok=True)
-    with open(os.path.join(arguments.out, "cpu-step.json"), "w") as file:
+    name = "cpu-step"
+    if arguments.precision != "f32":
+        name += "-" + arguments.precision
+    with open(os.path.join(arguments.out, name + ".json"), "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
-    with open(os.path.join(arguments.out, "cpu-step.md"), "w") as file:
+    with open(os.path.join(arguments.out, name + ".md"), "w") as file:
         file.write(table(result))
     print(table(result))
 

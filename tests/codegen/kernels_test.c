@@ -182,12 +182,63 @@ static void every_op_fused(void **state)
     arena_free(a);
 }
 
+/* The first n of `from` in the sample as `to`. */
+static char *replaced_first(Arena *a, const char *sample, const char *from,
+                            const char *to, int n)
+{
+    const char *end = sample;
+    for (int i = 0; i < n; i++)
+        end = strstr(end, from) + strlen(from);
+    char *head = arena_strndup(a, sample, (size_t)(end - sample));
+    return arena_printf(a, "%s%s", replaced(a, head, from, to), end);
+}
+
+static int count(const char *text, const char *word)
+{
+    int n = 0;
+    for (; (text = strstr(text, word)); text += strlen(word))
+        n++;
+    return n;
+}
+
+/* With as many half operands as the op takes: all, or all but vectors that stay
+ * float32.  Convolutions and products go to the library in both types. */
+static void add_half(Checks *c, Arena *a, const OpDesc *op, const char *sample,
+                     const char *type)
+{
+    for (int n = count(sample, "f32"); n > 0; n--) {
+        const char *text = replaced_first(a, sample, "f32", type, n);
+        Module *m = sample_module(op, text);
+        if (!m)
+            continue;
+        module_free(m);
+        add_fused(c, op, text, false);
+        return;
+    }
+}
+
+static void every_op_half(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (size_t i = 0; i < op_count; i++)
+        for (const char *const *s = op_table[i]->samples; s && *s; s++)
+            if (op_table[i]->expand && op_table[i]->half != HALF_NO) {
+                add_half(c, a, op_table[i], *s, "bf16");
+                add_half(c, a, op_table[i], *s, "f16");
+            }
+    checks_run(c);
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op),
         cmocka_unit_test(half_types),
         cmocka_unit_test(every_op_fused),
+        cmocka_unit_test(every_op_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,12 @@ static void write_file(char path[PATH_MAX], const char *folder,
 
 static void read_set(const char *folder)
 {
-    DataRequest r = {folder, true, C, H, W, CLASSES};
+    DataRequest r = {.dir = folder,
+                     .train = true,
+                     .c = C,
+                     .h = H,
+                     .w = W,
+                     .classes = CLASSES};
     DataSet set;
     Status s = {0};
     bool good = data_read(&set, "idx", &r, &s);
