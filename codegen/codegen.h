@@ -35,6 +35,10 @@ const char *target_arch(const char *name);
  * failure whatever was there stays. */
 bool codegen_compile(const Module *m, const CodegenOptions *o,
                      const char *output, Error *e);
+
+/* What is taken where CC says nothing, and what links OpenMP. */
+const char *codegen_cc(void);
+const char *codegen_openmp(void);
 /* --emit=c or, for target cuda, --emit=cu; --emit=plan */
 bool codegen_print_c(const Module *m, const CodegenOptions *o, FILE *out,
                      Error *e);

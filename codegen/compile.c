@@ -37,6 +37,16 @@ typedef struct Build {
     Error *error;
 } Build;
 
+const char *codegen_cc(void)
+{
+    return TGC_CC;
+}
+
+const char *codegen_openmp(void)
+{
+    return TGC_OPENMP;
+}
+
 /* ---- folders and files -------------------------------------------------- */
 
 static double seconds(void)

@@ -48,6 +48,8 @@ static const VerbSpec verb_table[] = {
      "list what a train section and --set can set"},
     {VERB_OPS, "ops", "[--markdown]", "list the operators"},
     {VERB_PASSES, "passes", "[--markdown]", "list the passes"},
+    {VERB_DOCTOR, "doctor", "[FOLDER...]",
+     "say what tgc needs, what of it is here, and how to get the rest"},
 };
 
 enum {
@@ -56,7 +58,7 @@ enum {
     LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
     TIMES = VERB_COMPILE | VERB_MEMORY | VERB_ESTIMATE,
     TAKES_MODEL = BUILDS | VERB_EXPORT,
-    ALL = RUNS_PASSES | VERB_FMT | LISTS | VERB_EXPORT
+    ALL = RUNS_PASSES | VERB_FMT | LISTS | VERB_EXPORT | VERB_DOCTOR
 };
 
 static const OptionSpec option_table[] = {
@@ -81,7 +83,7 @@ static const OptionSpec option_table[] = {
     {"--calibration", "FILE", TIMES, OPTION_TEXT, FIELD(calibration),
      "what kernels take on this machine; estimate: kept here, not in the "
      "cache; else: chosen by it what to compute again (default: a model)"},
-    {"--target", "NAME", RUNS_PASSES, OPTION_TEXT, FIELD(target),
+    {"--target", "NAME", RUNS_PASSES | VERB_DOCTOR, OPTION_TEXT, FIELD(target),
      "what to compile for: cpu (the default), cuda, cuda:sm_90"},
     {"--march", "CPU", BUILDS, OPTION_TEXT, FIELD(march),
      "instruction set, as the C compiler's -march; default: this machine's"},
@@ -235,7 +237,7 @@ static bool word_parse(CommandLine *c, const char *word, FILE *messages)
         fprintf(messages, "tgc: %s takes no file\n", verb_spec(c->verb)->name);
         return false;
     }
-    if (c->verb == VERB_ESTIMATE) {
+    if (c->verb & (VERB_ESTIMATE | VERB_DOCTOR)) {
         c->input = word;
         if (c->inputs.n < WORDS_MOST)
             c->inputs.word[c->inputs.n++] = word;
@@ -279,7 +281,7 @@ bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages)
                 ? !option_parse(c, argc, argv, &i, messages)
                 : !word_parse(c, argv[i], messages))
             return false;
-    if (c->help || c->input || c->verb & LISTS)
+    if (c->help || c->input || c->verb & (LISTS | VERB_DOCTOR))
         return true;
     const VerbSpec *v = verb_spec(c->verb);
     fprintf(messages, "tgc: which file? tgc %s %s\n", v->name, v->arguments);

@@ -16,7 +16,8 @@ typedef enum Verb {
     VERB_SETTINGS = 1 << 7,
     VERB_MEMORY = 1 << 8,
     VERB_ESTIMATE = 1 << 9,
-    VERB_EXPORT = 1 << 10
+    VERB_EXPORT = 1 << 10,
+    VERB_DOCTOR = 1 << 11
 } Verb;
 
 enum { WORDS_MOST = 256 };
@@ -30,7 +31,7 @@ typedef struct Words {
 typedef struct CommandLine {
     Verb verb;
     const char *input; /* the file; NULL: none given */
-    Words inputs;      /* estimate: all files */
+    Words inputs;      /* estimate: all files; doctor: folders */
     bool help, version;
     bool verbose, time_passes, markdown;
     const char *output, *target, *march, *emit, *after, *print_after, *passes;

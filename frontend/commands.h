@@ -3,6 +3,7 @@
  *
  *     main.c               load -> module -> optimize -> codegen
  *     command_budget.c     does it fit, and what would?
+ *     command_doctor.c     is all there that tgc needs?
  *     command_estimate.c   how long will it take?
  *     command_export.c     to a file for other programs
  *     command_schedule.c   the learning rate over the epochs
@@ -25,7 +26,8 @@ CodegenOptions codegen_options(const CommandLine *c);
 /* The folder with libtgcrt.a; false after a message. */
 enum { RUNTIME_PATH = 4096 };
 bool find_runtime(char path[RUNTIME_PATH]);
-int fail(const char *what); /* 1, after "tgc: what" */
+bool search_runtime(char path[RUNTIME_PATH]); /* no message */
+int fail(const char *what);                   /* 1, after "tgc: what" */
 
 /* Where text goes: standard output, or -o.  A file is written beside and
  * renamed when all is well, so that `tgc fmt m.net -o m.net` is safe; what is
@@ -67,5 +69,8 @@ int run_estimate(const CommandLine *c);
 
 /* command_export.c */
 int run_export(const CommandLine *c);
+
+/* command_doctor.c: 1 where something is missing that the target needs. */
+int run_doctor(const CommandLine *c);
 
 #endif

@@ -89,7 +89,7 @@ int output_close(Output *o, bool ok)
 
 /* libtgcrt.a and plan.h: beside the compiler in a build folder, or where
  * `cmake --install` puts them. */
-static bool search_runtime(char path[PATH_SIZE])
+bool search_runtime(char path[PATH_SIZE])
 {
     const char *given = getenv("TGC_RUNTIME");
     if (given) {
@@ -527,6 +527,8 @@ static int dispatch(const CommandLine *c)
         return run_estimate(c);
     case VERB_EXPORT:
         return run_export(c);
+    case VERB_DOCTOR:
+        return run_doctor(c);
     case VERB_OPT:
         return run_opt(c);
     case VERB_FMT:
