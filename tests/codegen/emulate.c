@@ -14,7 +14,8 @@ const char *test_target(void)
     return name ? name : "cpu";
 }
 
-bool emulate_compile(const char *cu, const char *so, const char *log, Error *e)
+static bool emulate_compile(const char *cu, const char *so, const char *log,
+                            Error *e)
 {
     const char *argv[] = {TGC_PYTHON, TGC_EMULATE, so, cu, NULL};
     Command command = {.argv = (char *const *)argv, .log = log};
@@ -24,16 +25,19 @@ bool emulate_compile(const char *cu, const char *so, const char *log, Error *e)
     return process_run(&command, 1, 1, &none, &failed, e);
 }
 
-typedef struct Emulator {
+/* Functions of the emulator; with a driver, that instead. */
+struct Emulated {
+    void *library;
+    Driver *driver;
     int (*launch)(const EmuLaunch *);
     const char *(*error)(void);
     void (*seed)(uint64_t);
     void *(*alloc)(size_t);
     void (*release)(void *);
     void (*define)(const void *, size_t);
-} Emulator;
+};
 
-static bool find(void *library, Emulator *emu, Error *e)
+static bool find(Emulated *emu, Error *e)
 {
     const struct {
         const char *name;
@@ -44,7 +48,7 @@ static bool find(void *library, Emulator *emu, Error *e)
         {"emu_free", &emu->release},  {"emu_define", &emu->define},
     };
     for (size_t i = 0; i < sizeof function / sizeof *function; i++) {
-        void *f = dlsym(library, function[i].name);
+        void *f = dlsym(emu->library, function[i].name);
         if (!f)
             return error_set(e, "no %s in the emulator", function[i].name);
         memcpy(function[i].at, &f, sizeof f);
@@ -54,7 +58,7 @@ static bool find(void *library, Emulator *emu, Error *e)
 
 /* The argument's bytes on the device; one that lies where an earlier one lies
  * does so there, too. */
-static char *to_device(const Emulator *emu, const EmulatedArg *arg,
+static char *to_device(const Emulated *emu, const EmulatedArg *arg,
                        char *const *device, uint32_t i)
 {
     for (uint32_t k = 0; k < i; k++)
@@ -69,7 +73,7 @@ static char *to_device(const Emulator *emu, const EmulatedArg *arg,
     return at;
 }
 
-static void from_device(const Emulator *emu, const EmulatedArg *arg,
+static void from_device(const Emulated *emu, const EmulatedArg *arg,
                         char *const *device, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -84,33 +88,71 @@ static void from_device(const Emulator *emu, const EmulatedArg *arg,
     }
 }
 
-bool emulate_launch(void *library, const char *kernel, int64_t parts,
-                    uint32_t threads, uint32_t shared, const EmulatedArg *arg,
-                    uint32_t n, uint64_t seed, Error *e)
+static bool launch(Emulated *m, const EmulatedLaunch *call, Error *e)
 {
-    Emulator emu;
     char *device[ARGS_MOST];
     void *pointer[ARGS_MOST];
     EmuSpan span[ARGS_MOST];
+    const EmulatedArg *arg = call->arg;
+    uint32_t n = call->n_args;
     if (n > ARGS_MOST)
         return error_set(e, "%u arguments are too many", n);
-    if (!find(library, &emu, e))
-        return false;
     for (uint32_t i = 0; i < n; i++) {
-        device[i] = to_device(&emu, arg, device, i);
+        device[i] = to_device(m, arg, device, i);
         pointer[i] = &device[i];
         span[i] =
             (EmuSpan){device[i], arg[i].bytes, arg[i].written, arg[i].fresh};
     }
-    EmuLaunch l = {.kernel = kernel,
-                   .grid = {(unsigned)parts, 1, 1},
-                   .block = {threads, 1, 1},
-                   .shared = shared,
+    EmuLaunch l = {.kernel = call->kernel,
+                   .grid = {(unsigned)call->parts, 1, 1},
+                   .block = {call->threads, 1, 1},
+                   .shared = call->shared,
                    .args = pointer,
                    .span = span,
                    .n_spans = n};
-    emu.seed(seed);
-    bool ok = emu.launch(&l) == 0 || error_set(e, "%.400s", emu.error());
-    from_device(&emu, arg, device, n);
+    m->seed(call->seed);
+    bool ok = m->launch(&l) == 0 || error_set(e, "%.400s", m->error());
+    from_device(m, arg, device, n);
     return ok;
+}
+
+bool emulated_launch(Emulated *m, const EmulatedLaunch *l, Error *e)
+{
+    return m->driver ? driver_launch(m->driver, l, e) : launch(m, l, e);
+}
+
+static bool open_emulator(Emulated *m, const char *cu, const char *so,
+                          const char *log, Error *e)
+{
+    if (!emulate_compile(cu, so, log, e))
+        return false;
+    m->library = dlopen(so, RTLD_NOW);
+    return m->library ? find(m, e) : error_set(e, "%s", dlerror());
+}
+
+Emulated *emulated_open(const char *cu, const char *so, const char *log,
+                        Error *e)
+{
+    const char *driver = getenv("TGC_TEST_DRIVER");
+    bool system = driver && !strcmp(driver, "system");
+    Emulated *m = calloc(1, sizeof *m);
+    bool done = m && (system || open_emulator(m, cu, so, log, e));
+    if (done && driver) {
+        m->driver = driver_open(cu, system ? NULL : so, e);
+        done = m->driver != NULL;
+    }
+    if (done)
+        return m;
+    emulated_close(m);
+    return NULL;
+}
+
+void emulated_close(Emulated *m)
+{
+    if (!m)
+        return;
+    driver_close(m->driver);
+    if (m->library)
+        dlclose(m->library);
+    free(m);
 }

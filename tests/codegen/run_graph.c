@@ -39,6 +39,7 @@ struct RunSet {
     Lib *lib;
     char *scratch, *source;
     void *library;
+    Emulated *emulated; /* instead, for cuda */
     char folder[64];
 };
 
@@ -306,8 +307,11 @@ static bool compile(RunSet *s, Error *e)
     int failed;
     sigset_t none;
     sigemptyset(&none);
-    if (cuda ? !emulate_compile(c, so, log, e)
-             : !process_run(&command, 1, 1, &none, &failed, e))
+    if (cuda) {
+        s->emulated = emulated_open(c, so, log, e);
+        return s->emulated || compile_failed(s, log, e);
+    }
+    if (!process_run(&command, 1, 1, &none, &failed, e))
         return compile_failed(s, log, e);
     s->library = dlopen(so, RTLD_NOW);
     return s->library || error_set(e, "%s", dlerror());
@@ -316,7 +320,7 @@ static bool compile(RunSet *s, Error *e)
 static void find_kernels(RunSet *s)
 {
     s->run = arena_array(s->arena, s->kernels->n_kernels, sizeof *s->run);
-    for (size_t i = 0; i < s->kernels->n_kernels; i++)
+    for (size_t i = 0; s->library && i < s->kernels->n_kernels; i++)
         *(void **)&s->run[i] = dlsym(s->library, s->kernels->kernel[i].name);
 }
 
@@ -388,6 +392,7 @@ void run_set_free(RunSet *s)
     }
     if (s->library)
         dlclose(s->library);
+    emulated_close(s->emulated);
     lib_close(s->lib);
     free(s->scratch);
     free(s->source);
@@ -413,8 +418,14 @@ static bool run_emulated(const RunGraph *r, const Step *s, const StepCode *code,
         for (uint32_t i = s->n_out; i < n; i++)
             arg[o].fresh &= arg[o].at != arg[i].at;
     const KernelText *k = &r->set->kernels->kernel[code->kernel];
-    bool ok = emulate_launch(r->set->library, k->name, code->parts, k->threads,
-                             k->shared, arg, n, shuffle, e);
+    const EmulatedLaunch l = {.kernel = k->name,
+                              .parts = code->parts,
+                              .threads = k->threads,
+                              .shared = k->shared,
+                              .arg = arg,
+                              .n_args = n,
+                              .seed = shuffle};
+    bool ok = emulated_launch(r->set->emulated, &l, e);
     free(arg);
     return ok;
 }
