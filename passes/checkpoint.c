@@ -145,7 +145,10 @@ static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
 {
     Graph *now = NULL;
     Search s = {.arena = arena_new()};
+    bool *joined;
+    g = split_prologues(g, s.arena, &joined);
     s.chain = chain_find(g, c->target, s.arena);
+    s.chain.joined = joined;
     s.trial = (Trial){&s.chain, g, c, base, budget};
     s.low = chain_least(&s.chain);
     s.high = chain_most(&s.chain);
@@ -167,6 +170,7 @@ static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
         graph_free(other);
     }
     arena_free(s.arena);
+    graph_free(g);
     return now;
 }
 

@@ -1,6 +1,7 @@
 /* checkpoint.h: what the files of the pass `checkpoint` share.
  *
  *     checkpoint.c         plans, measures, and searches for what fits
+ *     checkpoint_split.c   kernels of which a part can be made again
  *     checkpoint_chain.c   what to keep: dynamic programming over bytes
  *     checkpoint_copy.c    the graph with the rest computed again
  *     checkpoint_exact.c   very small graphs: every way
@@ -28,6 +29,7 @@ typedef struct Chain {
     const Graph *g;
     const Target *target;
     Arena *arena;
+    const bool *joined; /* by group (split_prologues); NULL: none is */
     Steps steps;
     Forward *step;
     int64_t small; /* results below are never worth dropping */
@@ -36,6 +38,7 @@ typedef struct Chain {
     bool *defines_cut; /* by step: does a result lead over a cut? */
     /* By block 1 .. n_cuts - 1. */
     int64_t *entry; /* bytes that lead over the cut before it */
+    int64_t *entry_dear; /* of these, results of dear steps */
     int64_t *all;   /* saved, but for what leads over the cut behind it */
     int64_t *dear;  /* results of dear steps */
     int64_t *cheap; /* the other results, but for what leads over the cut */
@@ -55,6 +58,13 @@ typedef struct Choice {
     double cost;  /* seconds of computing again */
 } Choice;
 
+/* A new graph in which what is computed before an anchor, and read by others
+ * too, is a group of its own.  joined, by number of a group: it was one with
+ * the group right before it. */
+Graph *split_prologues(Graph *g, Arena *a, bool **joined);
+
+/* By node: does the loss depend on it? */
+bool *chain_forward(const Graph *g, Arena *a);
 Chain chain_find(const Graph *g, const Target *t, Arena *a);
 /* The cheapest choice whose modelled bytes are at most `bytes`; false: none. */
 bool chain_choose(const Chain *c, int64_t bytes, Choice *choice);

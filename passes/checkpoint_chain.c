@@ -29,7 +29,7 @@ static int64_t value_bytes(const Graph *g, Value v)
 
 /* ---- steps --------------------------------------------------------------- */
 
-static bool *find_forward(const Graph *g, Arena *a)
+bool *chain_forward(const Graph *g, Arena *a)
 {
     bool *forward = arena_array(a, g->n_nodes, sizeof *forward);
     for (uint32_t id = g->n_nodes - 1; id > 0; id--) {
@@ -108,11 +108,13 @@ static uint32_t *find_uses(Chain *c)
 
 /* ---- blocks -------------------------------------------------------------- */
 
-static int64_t *find_crossing(const Chain *c, const uint32_t *last)
+static int64_t *find_crossing(const Chain *c, const uint32_t *last,
+                              bool only_dear)
 {
     int64_t *cross = arena_array(c->arena, c->steps.n + 1, sizeof *cross);
     for (uint32_t k = 0; k < c->steps.n; k++)
-        if (c->step[k].forward && last[k] > k) {
+        if (c->step[k].forward && last[k] > k &&
+            (c->step[k].dear || !only_dear)) {
             cross[k] += c->step[k].big;
             cross[last[k]] -= c->step[k].big;
         }
@@ -144,9 +146,11 @@ static void find_cuts(Chain *c, const int64_t *cross)
 static void describe_blocks(Chain *c, const uint32_t *last,
                             const int64_t *cross)
 {
+    const int64_t *cross_dear = find_crossing(c, last, true);
     uint32_t n = c->n_cuts;
     c->defines_cut = arena_array(c->arena, c->steps.n, sizeof *c->defines_cut);
     c->entry = arena_array(c->arena, n, sizeof *c->entry);
+    c->entry_dear = arena_array(c->arena, n, sizeof *c->entry_dear);
     c->all = arena_array(c->arena, n, sizeof *c->all);
     c->dear = arena_array(c->arena, n, sizeof *c->dear);
     c->cheap = arena_array(c->arena, n, sizeof *c->cheap);
@@ -154,6 +158,7 @@ static void describe_blocks(Chain *c, const uint32_t *last,
     c->cheap_cost = arena_array(c->arena, n, sizeof *c->cheap_cost);
     for (uint32_t b = 1, k = 0; b < n; b++) {
         c->entry[b] = b > 1 ? cross[c->cut[b - 1]] : 0;
+        c->entry_dear[b] = b > 1 ? cross_dear[c->cut[b - 1]] : 0;
         for (; k <= c->cut[b]; k++) {
             const Forward *f = &c->step[k];
             if (!f->forward)
@@ -175,12 +180,12 @@ Chain chain_find(const Graph *g, const Target *t, Arena *a)
     Chain c = {.g = g, .target = t, .arena = a};
     c.steps = graph_steps(g, a);
     c.step = arena_array(a, c.steps.n, sizeof *c.step);
-    const bool *forward = find_forward(g, a);
+    const bool *forward = chain_forward(g, a);
     find_small(&c);
     for (uint32_t k = 0; k < c.steps.n; k++)
         describe_step(&c, k, forward);
     const uint32_t *last = find_uses(&c);
-    const int64_t *cross = find_crossing(&c, last);
+    const int64_t *cross = find_crossing(&c, last, false);
     find_cuts(&c, cross);
     describe_blocks(&c, last, cross);
     return c;
@@ -262,7 +267,7 @@ static void try_segment(Slices *to, const Partials *before, uint32_t from,
 static void try_segments(const Chain *c, Arena *a, Partials *at, uint32_t end,
                          int64_t bytes)
 {
-    int64_t dear = 0, inner = 0, cheap = 0;
+    int64_t dear = 0, inner = 0, inner_dear = 0, cheap = 0;
     double cost = 0, cheap_cost = 0;
     Slices *to = arena_alloc(a, sizeof *to);
     memset(to, 0, sizeof *to);
@@ -272,10 +277,12 @@ static void try_segments(const Chain *c, Arena *a, Partials *at, uint32_t end,
     for (uint32_t b = end; b > 0 && end - b < LONGEST_SEGMENT; b--) {
         dear += c->dear[b];
         inner += b < end ? c->entry[b + 1] : 0;
+        inner_dear += b < end ? c->entry_dear[b + 1] : 0;
         cheap = c->cheap[b] > cheap ? c->cheap[b] : cheap;
         cost += c->cost[b];
         cheap_cost += c->cheap_cost[b];
-        Segment some = {c->entry[b] + dear, inner + cheap, cheap_cost};
+        Segment some = {c->entry[b] + dear + inner_dear,
+                        inner - inner_dear + cheap, cheap_cost};
         Segment none = {c->entry[b], dear + inner + cheap, cost + cheap_cost};
         try_segment(to, &at[b - 1], b - 1, KEEP_DEAR, some, bytes);
         try_segment(to, &at[b - 1], b - 1, KEEP_ENTRY, none, bytes);
@@ -327,8 +334,9 @@ static Again again_for(const Chain *c, const Choice *choice, uint32_t k,
         return f->forward && f->free ? AGAIN_EACH : KEPT;
     Mode mode = choice->mode[block];
     bool kept;
-    if (c->defines_cut[k]) /* kept where the next block begins a segment */
-        kept = choice->mode[block + 1] == KEEP_ALL || choice->starts[block + 1];
+    if (c->defines_cut[k] && (choice->mode[block + 1] == KEEP_ALL ||
+                              choice->starts[block + 1]))
+        kept = true; /* the next block begins a segment */
     else
         kept = mode == KEEP_ALL || (mode == KEEP_DEAR && f->dear);
     return kept ? KEPT : f->dear || c->defines_cut[k] ? AGAIN_ONCE : AGAIN_EACH;

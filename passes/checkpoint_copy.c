@@ -151,8 +151,10 @@ Graph *chain_rewrite(const Chain *c, Graph *g, const Again *again)
         bool forward = c->step[k].forward;
         if (!forward)
             add_copies(&w, s);
+        uint32_t group = g->node[id].group;
+        bool joins = forward && c->joined && c->joined[group];
         if (forward || node_has(&g->node[id], T_ROOT))
-            w.n_groups += g->node[id].group != 0;
+            w.n_groups += group && !joins;
         if (forward)
             for (; id <= s->last; id++) {
                 rewrite_copy(&w.r, id);
