@@ -37,10 +37,10 @@ typedef struct Chain {
     uint32_t n_cuts;
     bool *defines_cut; /* by step: does a result lead over a cut? */
     /* By block 1 .. n_cuts - 1. */
-    int64_t *entry; /* bytes that lead over the cut before it */
+    int64_t *entry;      /* bytes that lead over the cut before it */
     int64_t *entry_dear; /* of these, results of dear steps */
-    int64_t *all;   /* saved, but for what leads over the cut behind it */
-    int64_t *dear;  /* results of dear steps */
+    int64_t *all;        /* saved, but for what leads over the cut behind it */
+    int64_t *dear;       /* results of dear steps */
     int64_t *cheap; /* the other results, but for what leads over the cut */
     double *cost, *cheap_cost;
 } Chain;

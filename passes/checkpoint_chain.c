@@ -334,8 +334,8 @@ static Again again_for(const Chain *c, const Choice *choice, uint32_t k,
         return f->forward && f->free ? AGAIN_EACH : KEPT;
     Mode mode = choice->mode[block];
     bool kept;
-    if (c->defines_cut[k] && (choice->mode[block + 1] == KEEP_ALL ||
-                              choice->starts[block + 1]))
+    if (c->defines_cut[k] &&
+        (choice->mode[block + 1] == KEEP_ALL || choice->starts[block + 1]))
         kept = true; /* the next block begins a segment */
     else
         kept = mode == KEEP_ALL || (mode == KEEP_DEAR && f->dear);

@@ -1,7 +1,8 @@
 /* checkpoint_split.c: what a kernel computes before its anchor becomes a step
  * that can be made again by itself.
  *
- *     fuse { relu; lib_conv; sums }   ->   fuse { relu }  fuse { lib_conv; sums }
+ *     fuse { relu; lib_conv; sums }   ->   fuse { relu }  fuse { lib_conv; sums
+ * }
  *
  * Where others need the relu too it is in memory; to make it again takes no
  * convolution.  While the pass chooses, the two are steps of their own.  In the
