@@ -41,4 +41,4 @@ need_packages() {
 
 # What the compiler needs to be built, and to work afterwards.
 packages_build="gcc g++ libc6-dev make cmake ninja-build flex bison
-    libdnnl-dev zlib1g-dev"
+    libdnnl-dev zlib1g-dev libjpeg-dev libpng-dev"

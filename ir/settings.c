@@ -18,7 +18,7 @@
 
 /* clang-format off */
 const SettingSpec setting_table[] = {
-    {"data", SET_WORD, NULL, .words = "cifar10 cifar100 idx fashion_mnist npy raw",
+    {"data", SET_WORD, NULL, .words = "cifar10 cifar100 idx fashion_mnist folder npy raw",
      .doc = "Which data set, and so which files it is read from."},
     {"data.mean", SET_NUMBERS, NULL, .low = -DBL_MAX, .high = DBL_MAX,
      .doc = "Subtracted from each channel of an image scaled to 0..1; one number a channel."},
@@ -44,6 +44,12 @@ const SettingSpec setting_table[] = {
      .doc = "Share of the training images, of each class alike, that is held out and evaluated on in place of the test images."},
     {"data.split_seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,
      .doc = "Which images fraction and validation choose; apart from seed, so that runs with other seeds can be compared."},
+    {"data.resize", SET_INT, "0", .only = "folder", .low = 0, .high = 16384, .run_time = true,
+     .doc = "Smaller side that pictures get before the middle is cut out, from the size of the model's images on, which are cut out of that; 0: pictures must have the model's size."},
+    {"data.damaged", SET_WORD, "fail", .only = "folder", .words = "fail skip", .run_time = true,
+     .doc = "What a picture that cannot be decoded is: an end of the run, or left out."},
+    {"data.cache", SET_WORD, "disk", .only = "folder", .words = "disk memory", .run_time = true,
+     .doc = "Where decoded pictures are kept: in a file of $XDG_CACHE_HOME/tgc (~/.cache/tgc), for later runs too, or in memory."},
     {"data.samples", SET_INT, NULL, .low = 1, .high = MOST,
      .doc = "Training images in the files; known for cifar10, cifar100 and fashion_mnist."},
     {"data.classes", SET_INT, NULL, .low = 1, .high = 1e9,

@@ -12,26 +12,42 @@
 
 /* ---- crop and flip as a window ------------------------------------------- */
 
-/* A window of the image's own size in the image with a border. */
-static void view_crop(const AugmentStep *x, const AugmentDraw *d, View *v)
+int64_t augment_place(const AugmentStep *x, const AugmentDraw *d, int word,
+                      int64_t from, int64_t to)
 {
-    uint32_t places = 2 * (uint32_t)x->value[0] + 1;
     int64_t border = (int64_t)x->value[0];
-    int64_t dx = (int64_t)rng_below(augment_word(d, 1), places) - border;
-    v->y0 += (int64_t)rng_below(augment_word(d, 0), places) - border;
-    v->x0 += dx * v->step;
+    uint32_t places = (uint32_t)(from - to + 2 * border + 1);
+    return (int64_t)rng_below(augment_word(d, word), places) - border;
+}
+
+static bool any_crop(const AugmentList *list)
+{
+    for (int i = 0; i < list->n; i++)
+        if (list->step[i].kind == AUGMENT_CROP ||
+            list->step[i].kind == AUGMENT_RESIZED)
+            return true;
+    return false;
 }
 
 View augment_view(const Augment *a, int64_t epoch, int64_t sample)
 {
     const AugmentDraw d = {a->seed, epoch, sample};
     View v = {0, 0, 1};
+    int64_t w = a->from_w; /* of the window so far */
+    if (!any_crop(&a->list)) {
+        v.y0 = (a->from_h - a->h) / 2;
+        v.x0 = (a->from_w - a->w) / 2;
+        w = a->w;
+    }
     for (int i = 0; i < a->list.n; i++) {
         const AugmentStep *x = &a->list.step[i];
-        if (x->kind == AUGMENT_CROP)
-            view_crop(x, &d, &v);
+        if (x->kind == AUGMENT_CROP) {
+            v.y0 += augment_place(x, &d, 0, a->from_h, a->h);
+            v.x0 += augment_place(x, &d, 1, w, a->w) * v.step;
+            w = a->w;
+        }
         if (x->kind == AUGMENT_FLIP && augment_mirrors(x, &d)) {
-            v.x0 += (a->w - 1) * v.step;
+            v.x0 += (w - 1) * v.step;
             v.step = -v.step;
         }
     }
@@ -59,8 +75,8 @@ static bool only_moves(const AugmentList *list)
 static void columns_inside(const Augment *a, View v, int64_t *begin,
                            int64_t *end)
 {
-    int64_t low = v.step > 0 ? -v.x0 : v.x0 - (a->w - 1);
-    int64_t high = v.step > 0 ? a->w - v.x0 : v.x0 + 1;
+    int64_t low = v.step > 0 ? -v.x0 : v.x0 - (a->from_w - 1);
+    int64_t high = v.step > 0 ? a->from_w - v.x0 : v.x0 + 1;
     *begin = low < 0 ? 0 : low > a->w ? a->w : low;
     *end = high < *begin ? *begin : high > a->w ? a->w : high;
 }
@@ -93,9 +109,11 @@ void augment_render(const Augment *a, View v, const uint8_t *pixels, float *to)
 {
     for (int64_t y = 0; y < a->h; y++) {
         int64_t row = v.y0 + y;
-        bool inside = row >= 0 && row < a->h;
+        bool inside = row >= 0 && row < a->from_h;
         for (int64_t c = 0; c < a->c; c++)
-            render_row(a, v, inside ? pixels + (c * a->h + row) * a->w : NULL,
+            render_row(a, v,
+                       inside ? pixels + (c * a->from_h + row) * a->from_w
+                              : NULL,
                        a->value[c], to + y * a->stride_h + c * a->stride_c);
     }
 }
@@ -113,11 +131,12 @@ static void render_cutout(const Augment *a, const int64_t box[4], float *to)
 
 int64_t augment_room(const Augment *a)
 {
-    return a->moves ? 0 : 2 * a->c * a->h * a->w;
+    return a->moves ? 0 : 2 * a->c * a->from_h * a->from_w;
 }
 
 static void render_canvas(const Augment *a, const Canvas *p, float *to)
 {
+    assert(p->h == a->h && p->w == a->w);
     for (int64_t y = 0; y < a->h; y++)
         for (int64_t c = 0; c < a->c; c++) {
             const float *from = p->at + (c * a->h + y) * a->w;
@@ -131,7 +150,7 @@ void augment_image(const Augment *a, int64_t epoch, int64_t sample,
                    const uint8_t *pixels, float *room, float *to)
 {
     const AugmentDraw d = {a->seed, epoch, sample};
-    int64_t n = a->c * a->h * a->w, box[4];
+    int64_t n = a->c * a->from_h * a->from_w, box[4];
     if (a->moves) {
         augment_render(a, augment_view(a, epoch, sample), pixels, to);
         for (int i = 0; i < a->list.n; i++)
@@ -141,9 +160,12 @@ void augment_image(const Augment *a, int64_t epoch, int64_t sample,
             }
         return;
     }
-    Canvas p = {a->c, a->h, a->w, room, room + n, a->mean};
+    Canvas p = {a->c, a->from_h, a->from_w, a->h,
+                a->w, room,      room + n,  a->mean};
     for (int64_t i = 0; i < n; i++)
         room[i] = (float)pixels[i] / 255.0f;
+    if (!any_crop(&a->list))
+        augment_middle(&p);
     for (int i = 0; i < a->list.n; i++)
         augment_apply(&a->list.step[i], &d, &p);
     render_canvas(a, &p, to);
@@ -219,6 +241,8 @@ bool augment_prepare(Augment *a, const LoaderOptions *o, Status *s)
     *a = (Augment){.c = t->dim[1],
                    .h = t->dim[2],
                    .w = t->dim[3],
+                   .from_h = t->dim[2],
+                   .from_w = t->dim[3],
                    .stride_c = t->stride[1],
                    .stride_h = t->stride[2],
                    .stride_w = t->stride[3],
@@ -233,4 +257,11 @@ bool augment_prepare(Augment *a, const LoaderOptions *o, Status *s)
     a->moves = only_moves(&a->list);
     return check_count("mean", o->n_mean, a->c, s) &&
            check_count("std", o->n_std, a->c, s) && fill_values(a, o, s);
+}
+
+void augment_larger(Augment *a, int64_t from_h, int64_t from_w)
+{
+    assert(from_h >= a->h && from_w >= a->w);
+    a->from_h = from_h;
+    a->from_w = from_w;
 }

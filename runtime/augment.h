@@ -52,6 +52,7 @@ typedef struct View {
 
 typedef struct Augment {
     int64_t c, h, w;
+    int64_t from_h, from_w;               /* of the pixels; at least h and w */
     int64_t stride_c, stride_h, stride_w; /* of the result, in elements */
     uint64_t seed;
     AugmentList list;
@@ -62,10 +63,14 @@ typedef struct Augment {
 
 /* Refuses means and deviations that do not fit the channels. */
 bool augment_prepare(Augment *a, const LoaderOptions *o, Status *s);
+/* The pixels are [c,from_h,from_w], larger than what comes out.  The steps crop
+ * and resized_crop cut out of all of it; where there is none of them the middle
+ * is cut out first. */
+void augment_larger(Augment *a, int64_t from_h, int64_t from_w);
 /* Floats that augment_image needs for itself; 0: none. */
 int64_t augment_room(const Augment *a);
 
-/* u8 [c,h,w] to f32 [c,h,w] in the strides of the result. */
+/* u8 [c,from_h,from_w] to f32 [c,h,w] in the strides of the result. */
 void augment_image(const Augment *a, int64_t epoch, int64_t sample,
                    const uint8_t *pixels, float *room, float *to);
 void augment_zero(const Augment *a, float *to);
@@ -76,9 +81,10 @@ void augment_zero(const Augment *a, float *to);
 View augment_view(const Augment *a, int64_t epoch, int64_t sample);
 void augment_render(const Augment *a, View v, const uint8_t *pixels, float *to);
 
-/* An image of floats 0..1 and a second one of the same size. */
+/* An image of floats 0..1, and room for a second one. */
 typedef struct Canvas {
     int64_t c, h, w;
+    int64_t to_h, to_w; /* what crop and resized_crop make of it */
     float *at, *spare;
     const float *mean;
 } Canvas;
@@ -91,10 +97,15 @@ typedef struct AugmentDraw {
 
 /* Word i, 0 .. 15, of the sample in this epoch (RNG_AUGMENT). */
 uint32_t augment_word(const AugmentDraw *d, int i);
+/* Only its middle, of the size that it is to have. */
+void augment_middle(Canvas *canvas);
 /* One step on the canvas. */
 void augment_apply(const AugmentStep *x, const AugmentDraw *d, Canvas *canvas);
 
 /* Choices that augment.c and augment_steps.c both make. */
+/* Where a crop begins along a side: -border .. from - to + border. */
+int64_t augment_place(const AugmentStep *x, const AugmentDraw *d, int word,
+                      int64_t from, int64_t to);
 bool augment_mirrors(const AugmentStep *x, const AugmentDraw *d);
 /* Top, left, bottom, right of the square, inside the image; the ends are
  * exclusive. */

@@ -18,7 +18,7 @@ typedef struct StepSpec {
 
 /* clang-format off */
 static const StepSpec spec_table[AUGMENT_KINDS] = {
-    [AUGMENT_CROP]    = {"crop", 1, 1, 1, 4096, true, "reflect", {0},
+    [AUGMENT_CROP]    = {"crop", 1, 1, 0, 4096, true, "reflect", {0},
                          "crop(4), or crop(4, reflect)"},
     [AUGMENT_FLIP]    = {"flip", 0, 0, 0, 0, false, "alternate", {0},
                          "flip, or flip(alternate)"},

@@ -50,28 +50,45 @@ static int64_t behind_border(int64_t i, int64_t n, bool reflect)
 }
 
 static void crop_row(const AugmentStep *x, const float *row, int64_t dx,
-                     int64_t w, float *to)
+                     const Canvas *p, float *to)
 {
-    for (int64_t i = 0; i < w; i++) {
-        int64_t column = behind_border(i + dx, w, x->special);
+    for (int64_t i = 0; i < p->to_w; i++) {
+        int64_t column = behind_border(i + dx, p->w, x->special);
         to[i] = row && column >= 0 ? row[column] : 0;
     }
 }
 
+/* The canvas becomes what was written into the spare one. */
+static void resized_to(Canvas *p, int64_t h, int64_t w)
+{
+    swap(p);
+    p->h = h;
+    p->w = w;
+}
+
+static void crop_at(const AugmentStep *x, int64_t dy, int64_t dx, Canvas *p)
+{
+    for (int64_t c = 0; c < p->c; c++)
+        for (int64_t y = 0; y < p->to_h; y++) {
+            int64_t row = behind_border(y + dy, p->h, x->special);
+            crop_row(x, row < 0 ? NULL : p->at + (c * p->h + row) * p->w, dx, p,
+                     p->spare + (c * p->to_h + y) * p->to_w);
+        }
+    resized_to(p, p->to_h, p->to_w);
+}
+
 static void crop(const AugmentStep *x, const AugmentDraw *d, Canvas *p)
 {
-    uint32_t places = 2 * (uint32_t)x->value[0] + 1;
-    int64_t dy =
-        (int64_t)rng_below(augment_word(d, 0), places) - (int64_t)x->value[0];
-    int64_t dx =
-        (int64_t)rng_below(augment_word(d, 1), places) - (int64_t)x->value[0];
-    for (int64_t c = 0; c < p->c; c++)
-        for (int64_t y = 0; y < p->h; y++) {
-            int64_t row = behind_border(y + dy, p->h, x->special);
-            crop_row(x, row < 0 ? NULL : p->at + (c * p->h + row) * p->w, dx,
-                     p->w, p->spare + (c * p->h + y) * p->w);
-        }
-    swap(p);
+    int64_t dy = augment_place(x, d, 0, p->h, p->to_h);
+    int64_t dx = augment_place(x, d, 1, p->w, p->to_w);
+    crop_at(x, dy, dx, p);
+}
+
+void augment_middle(Canvas *p)
+{
+    const AugmentStep x = {.kind = AUGMENT_CROP};
+    if (p->h != p->to_h || p->w != p->to_w)
+        crop_at(&x, (p->h - p->to_h) / 2, (p->w - p->to_w) / 2, p);
 }
 
 /* ---- flip ---------------------------------------------------------------- */
@@ -188,15 +205,16 @@ static int64_t source(int64_t i, int64_t n, int64_t size, float *beyond)
 
 /* Bilinear, between the centres of pixels; beyond the outermost ones their
  * value. */
-static void resize_plane(const Piece *k, const float *from, int64_t h,
-                         int64_t w, float *to)
+static void resize_plane(const Piece *k, const float *from, const Canvas *p,
+                         float *to)
 {
+    int64_t h = p->to_h, w = p->to_w;
     for (int64_t y = 0; y < h; y++) {
         float dy, dx;
         int64_t top = source(y, h, k->h, &dy);
         int64_t bottom = top + 1 < k->h ? top + 1 : top;
-        const float *a = from + (k->y + top) * w + k->x;
-        const float *b = from + (k->y + bottom) * w + k->x;
+        const float *a = from + (k->y + top) * p->w + k->x;
+        const float *b = from + (k->y + bottom) * p->w + k->x;
         for (int64_t x = 0; x < w; x++) {
             int64_t left = source(x, w, k->w, &dx);
             int64_t right = left + 1 < k->w ? left + 1 : left;
@@ -211,9 +229,9 @@ static void resized(const AugmentStep *x, const AugmentDraw *d, Canvas *p)
 {
     Piece k = resized_piece(x, d, p->h, p->w);
     for (int64_t c = 0; c < p->c; c++)
-        resize_plane(&k, p->at + c * p->h * p->w, p->h, p->w,
-                     p->spare + c * p->h * p->w);
-    swap(p);
+        resize_plane(&k, p->at + c * p->h * p->w, p,
+                     p->spare + c * p->to_h * p->to_w);
+    resized_to(p, p->to_h, p->to_w);
 }
 
 /* ---- rotate -------------------------------------------------------------- */

@@ -110,8 +110,9 @@ static bool setting_free(const ConfigItem *item)
 /* What decides which images an epoch has, and in which order. */
 static bool setting_fixed(const ConfigItem *item)
 {
-    static const char *const fixed[] = {"seed", "data.fraction",
-                                        "data.validation", "data.split_seed"};
+    static const char *const fixed[] = {
+        "seed",        "data.fraction", "data.validation", "data.split_seed",
+        "data.resize", "data.damaged"};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (!strcmp(item->key, fixed[i]))
             return true;

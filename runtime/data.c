@@ -23,6 +23,9 @@ static const DataSource data_sources[] = {
     {"fashion_mnist", "Fashion-MNIST",
      "Debian's package dataset-fashion-mnist puts it into /usr/share/datasets/fashion-mnist",
      idx_read, NULL, {"classes.txt"}},
+    {"folder", "pictures",
+     "name the folder that has train/CLASS/*.jpg (or .png) and test/CLASS/*.jpg in it",
+     folder_read, NULL, {0}},
     {"npy", "NumPy arrays",
      "save train_images.npy (u8 [n,c,h,w]), train_labels.npy, test_images.npy and test_labels.npy with np.save",
      array_read, &array_format_npy, {"classes.txt"}},
@@ -59,6 +62,8 @@ static const DataSource *source_named(const char *kind, Status *s)
 /* Where the model does not say, the data does. */
 static void count_classes(DataSet *set, const DataRequest *r)
 {
+    if (set->names)
+        return; /* their number is that of the names */
     set->classes = r->classes;
     for (int64_t i = 0; !r->classes && i < set->n; i++)
         if (set->labels[i] >= set->classes)

@@ -33,7 +33,15 @@ struct DataSet {
                                     takes the place in the files */
     void *context;               /* the fetcher's own */
     void (*close)(DataSet *set); /* frees the context; or NULL */
+    char note[512];              /* something that people should know; or "" */
 };
+
+/* Told now and then, from the caller's thread, how far `what` is; NULL: it is
+ * over.  False: stop. */
+typedef struct DataWatch {
+    bool (*call)(void *context, const char *what, int64_t done, int64_t all);
+    void *context;
+} DataWatch;
 
 /* What the model wants. */
 typedef struct DataRequest {
@@ -47,6 +55,13 @@ typedef struct DataRequest {
     bool held;           /* those are wanted, not the rest */
     double fraction;     /* this share of the rest; 0: all */
     uint64_t split_seed; /* who belongs where */
+
+    /* Pictures in files of their own only. */
+    int64_t resize;    /* their smaller side becomes this; 0: nothing changes */
+    const char *cache; /* folder for decoded ones; NULL: memory */
+    bool skip_damaged; /* else one is a failure */
+    int threads;       /* that decode; 0: one */
+    const DataWatch *watch; /* or NULL */
 } DataRequest;
 
 /* False with one sentence that names the file, what is wrong with it in
@@ -96,7 +111,7 @@ bool data_split(DataSet *set, const DataRequest *r, Status *s);
  * has one a line for each. */
 void data_names_read(DataSet *set, const char *dir, const char *const *files);
 
-DataRead cifar_read, idx_read, array_read;
+DataRead cifar_read, idx_read, array_read, folder_read;
 extern const struct CifarFormat cifar_format_10, cifar_format_100;
 extern const struct ArrayFormat array_format_npy, array_format_raw;
 

@@ -75,6 +75,11 @@ int64_t loader_samples(const Loader *l)
     return l->set.n;
 }
 
+const char *loader_note(const Loader *l)
+{
+    return l->set.note;
+}
+
 const char *loader_class_name(const Loader *l, int64_t class)
 {
     return l->set.names && class >= 0 && class < l->set.classes
@@ -396,8 +401,10 @@ static bool prepare(Loader *l, const LoaderOptions *o, Status *s)
     if (!l->order)
         return status_fail(s, "there is no memory for the order of %lld images",
                            (long long)l->set.n);
-    return augment_prepare(&l->augment, o, s) && check_batch(l, s) &&
-           start_workers(l, o->threads, s);
+    if (!augment_prepare(&l->augment, o, s))
+        return false;
+    augment_larger(&l->augment, l->set.h, l->set.w);
+    return check_batch(l, s) && start_workers(l, o->threads, s);
 }
 
 Loader *loader_open_set(const LoaderOptions *o, DataSet *set, Status *s)
@@ -436,7 +443,12 @@ Loader *loader_open(const LoaderOptions *o, Status *s)
                            .validation = o->validation,
                            .held = o->held,
                            .fraction = o->fraction,
-                           .split_seed = o->split_seed};
+                           .split_seed = o->split_seed,
+                           .resize = o->resize,
+                           .cache = o->cache,
+                           .skip_damaged = o->skip_damaged,
+                           .threads = o->decode_threads,
+                           .watch = o->watch};
     DataSet set;
     if (!data_read(&set, o->kind, &request, s))
         return NULL;

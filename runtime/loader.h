@@ -41,6 +41,12 @@ typedef struct LoaderOptions {
     double validation; /* share of the training images that is held out */
     double fraction;   /* share of the others that is used; 0: all */
     uint64_t split_seed;
+    /* Pictures in files of their own only, see data.h. */
+    int64_t resize;
+    const char *cache;
+    bool skip_damaged;
+    int decode_threads;
+    const struct DataWatch *watch;
     bool keep_tail;     /* a last partial batch is a batch, else dropped */
     bool shuffle;       /* by (seed, epoch) */
     bool augment;       /* change training images at random; else the four
@@ -85,6 +91,8 @@ typedef struct Loader Loader;
  * label is out of range, or images do not have the shape wanted. */
 Loader *loader_open(const LoaderOptions *o, Status *s);
 int64_t loader_samples(const Loader *l);
+/* What people should know about the data; "" for nothing. */
+const char *loader_note(const Loader *l);
 /* "cat", for reports; NULL where the data does not name its classes. */
 const char *loader_class_name(const Loader *l, int64_t class);
 int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */

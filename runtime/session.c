@@ -1,8 +1,12 @@
 /* session.c: see session.h. */
 #include "session.h"
+#include "data.h"
+#include <limits.h>
 #include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { THREADS_MOST = 4096, LOADER_THREADS_MOST = 8 };
 
@@ -143,11 +147,44 @@ const char *session_eval_name(const Session *x)
     return session_eval_images(x) == SESSION_TEST ? "test" : "validation";
 }
 
+/* ---- loaders ------------------------------------------------------------- */
+
+/* While pictures are decoded; on a terminal the line is drawn again and
+ * again. */
+static bool session_watch(void *context, const char *what, int64_t done,
+                          int64_t all)
+{
+    const Session *x = context;
+    if (isatty(STDERR_FILENO)) {
+        if (what)
+            fprintf(stderr, "\r%s: %lld of %lld\033[K", what, (long long)done,
+                    (long long)all);
+        else
+            fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
+    return !x->signals || !signals_pending(x->signals);
+}
+
+/* $XDG_CACHE_HOME/tgc; NULL: pictures are kept in memory. */
+static const char *cache_folder(const Config *c, char path[PATH_MAX])
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool given = cache && *cache == '/', homely = home && *home == '/';
+    if (config_is(c, "data.cache", "memory") || (!given && !homely))
+        return NULL;
+    int n = snprintf(path, PATH_MAX, "%s%s/tgc", given ? cache : home,
+                     given ? "" : "/.cache");
+    return n < PATH_MAX ? path : NULL;
+}
+
 Loader *session_loader(const Session *x, int graph, SessionImages images,
                        int64_t seed, Status *s)
 {
     const Config *c = &x->config;
     bool train = images == SESSION_TRAIN;
+    const DataWatch watch = {session_watch, (void *)(uintptr_t)x};
+    char cache[PATH_MAX];
     double mean[LOADER_MAX_CHANNELS], std[LOADER_MAX_CHANNELS];
     int threads = session_threads(x) / 2;
     LoaderOptions o = {
@@ -158,6 +195,11 @@ Loader *session_loader(const Session *x, int graph, SessionImages images,
         .validation = config_number(c, "data.validation", 0),
         .fraction = config_number(c, "data.fraction", 1),
         .split_seed = (uint64_t)config_int(c, "data.split_seed", 0),
+        .resize = config_int(c, "data.resize", 0),
+        .cache = cache_folder(c, cache),
+        .skip_damaged = config_is(c, "data.damaged", "skip"),
+        .decode_threads = session_threads(x),
+        .watch = &watch,
         .keep_tail = !train || config_is(c, "tail", "keep"),
         .shuffle = train && !x->options->no_shuffle,
         .augment = train && !x->options->no_augment,

@@ -6,12 +6,14 @@
 #include "executor.h"
 #include "loader.h"
 #include "options.h"
+#include "signals.h"
 
 typedef struct Session {
     const Plan *plan;
     const Options *options;
     Config config;
-    Executor *executor; /* NULL until session_executor */
+    Executor *executor;     /* NULL until session_executor */
+    const Signals *signals; /* that end a long opening; NULL: none do */
 } Session;
 
 /* Settings, with what the command line changes. */

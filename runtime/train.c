@@ -650,6 +650,8 @@ static void train_greet(const Train *t)
                (long long)t->progress.step, (long long)t->progress.epoch + 1,
                (long long)t->progress.batch, (long long)t->batches);
     greet_changes(t);
+    if (*loader_note(t->images))
+        printf("note: %s\n", loader_note(t->images));
     if (!t->writer)
         printf("note: without --save-dir nothing is saved\n");
     char why[512];
@@ -667,7 +669,7 @@ static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
         return status_fail(s, "train needs --data DIR, the folder with the "
                               "data set's files");
     /* Before any other thread, so that signals come to one place. */
-    t->signals = signals_open(s);
+    t->session.signals = t->signals = signals_open(s);
     if (!t->signals || !open_resumed(t, s) || !open_folder(t, s) ||
         !session_executor(&t->session, s) || !open_weights(t, s) ||
         !open_data(t, s) || !open_outputs(t, s))

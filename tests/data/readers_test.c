@@ -203,7 +203,7 @@ static void test_kind(void **state)
             "there is no data source 'cifar11'; did you mean 'cifar10'?");
     refuses("imagenet", &r,
             "there is no data source 'imagenet'; there are: cifar10, cifar100, "
-            "idx, fashion_mnist, npy, raw");
+            "idx, fashion_mnist, folder, npy, raw");
 }
 
 static void test_not_a_file(void **state)

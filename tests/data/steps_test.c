@@ -119,7 +119,7 @@ static void test_refusals(void **state)
                     "reflect)");
     refuses("crop(4", "data.augment: crop wants a ) before \"\"");
     refuses("crop(2.5)",
-            "data.augment: crop takes whole numbers from 1 to 4096, not 2.5");
+            "data.augment: crop takes whole numbers from 0 to 4096, not 2.5");
     refuses("crop(4, 5)", "data.augment: crop cannot take \"5\": write "
                           "crop(4), or crop(4, reflect)");
     refuses("flip(horizontal)", "data.augment: flip cannot take "
