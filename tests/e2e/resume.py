@@ -75,7 +75,37 @@ def main():
         checks.that(t.same_bytes(whole, last),
                     f"stopped after steps {stops} and resumed: equal bytes")
     by_signals(checks, folder, data, binary)
+    frozen(checks, folder, data)
     checks.done()
+
+
+def frozen(checks, folder, data):
+    """Part of the parameters frozen, and what else keeps states."""
+    net = os.path.join(t.SOURCE, "tests", "e2e", "tiny.net")
+    binary = t.compiled(net, "--set",
+                        "frozen=conv1.* bn1.* layer1.conv2.*", "--set",
+                        "average=ema", "--set", "accumulate=2", "--set",
+                        "optimizer=adamw")
+    start, whole, parts = (os.path.join(folder, "frozen-" + n)
+                           for n in ("start", "whole", "parts"))
+    first = t.load_tensors(finish(binary, data, start, 0))[0]
+    last = finish(binary, data, whole, STEPS)
+    for stop in (1, 12, 29, STEPS):
+        again = finish(binary, data, parts, stop)
+    checks.that(t.same_bytes(last, again),
+                "frozen parameters, an average, parts of a batch, AdamW: "
+                "stopped and resumed: equal bytes")
+    tensors = t.load_tensors(last)[0]
+    still = {"conv1.weight", "bn1.weight", "bn1.bias", "layer1.conv2.weight"}
+    checks.equal({n for n in tensors if tensors[n] == first[n] and
+                  n.endswith((".weight", ".bias"))}, still,
+                 "what is frozen stays, and nothing else")
+    states = {n.rpartition(".")[0] for n in tensors
+              if n.rpartition(".")[2] not in ("weight", "bias", "running_mean",
+                                              "running_var")}
+    checks.equal(states & still, set(), "and has no states of an optimizer")
+    checks.that(tensors["bn1.running_mean"] != first["bn1.running_mean"],
+                "its running statistics go on")
 
 
 def by_signals(checks, folder, data, binary):
