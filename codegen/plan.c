@@ -241,6 +241,8 @@ static void fill_graph(PlanGraph *p, const ProgramGraph *pg, Arena *a)
     p->arena_bytes = m->arena_bytes;
     p->live_bytes = m->live_bytes;
     p->peak_step = pg->place[m->peak_step];
+    p->unfused_steps = pg->g->unfused.steps;
+    p->unfused_bytes = pg->g->unfused.bytes;
 }
 
 /* ---- the whole ---------------------------------------------------------- */

@@ -13,11 +13,10 @@
 #include <string.h>
 
 enum {
-    CALLS_WANTED = 16,           /* pieces of a batch: for as many cores */
-    CALL_BYTES = 512 * 1024,     /* of a piece: stays in the cache */
-    WINOGRAD_LEAST = 4,          /* rows and columns of a result */
-    WINOGRAD_BYTES = 256 * 1024, /* beside what is transformed */
-    SLOTS_LEAST = 8,             /* partial results of a weight gradient */
+    CALLS_WANTED = 16,       /* pieces of a batch: for as many cores */
+    CALL_BYTES = 512 * 1024, /* of a piece: stays in the cache */
+    WINOGRAD_LEAST = 4,      /* rows and columns of a result */
+    SLOTS_LEAST = 8,         /* partial results of a weight gradient */
     SLOTS_MOST = 16,
     SLOT_BYTES = 16 * 1024 * 1024, /* for all of them */
     CALL_FLOPS = 1024 * 1024,      /* less is not worth a call of its own */
@@ -51,12 +50,12 @@ static int64_t divisor_up_to(int64_t n, int64_t most)
     return d;
 }
 
-/* Images to a call of a convolution between x and y, `bytes` in all. */
-static int64_t images_per_call(const Type *x, const Type *y, int64_t bytes)
+/* Images to a call of a convolution between x and y. */
+static int64_t images_per_call(const Type *x, const Type *y)
 {
     int64_t batch = x->dim[0];
     int64_t image = (type_bytes(x) + type_bytes(y)) / batch;
-    int64_t most = bytes / image;
+    int64_t most = CALL_BYTES / image;
     if (most > batch / CALLS_WANTED)
         most = batch / CALLS_WANTED;
     return divisor_up_to(batch, most);
@@ -125,12 +124,6 @@ static bool wants_winograd(const Call *c, int kind)
     conv_desc(c, kind, 1, &d);
     return settings_number(s, "winograd") != 0 && lib_winograd_fits(&d) &&
            d.out[0] >= WINOGRAD_LEAST && d.out[1] >= WINOGRAD_LEAST;
-}
-
-static int64_t conv_call(const Call *c)
-{
-    return images_per_call(&c->x, &c->y,
-                           c->winograd ? WINOGRAD_BYTES : CALL_BYTES);
 }
 
 /* Elements of the packed weights; 0: the library cannot do it. */
@@ -217,7 +210,7 @@ static bool lower_conv(Call *c, const Value *in, Value *out)
     c->w = *graph_type(c->g, in[1]);
     c->y = c->n->type[0];
     c->winograd = wants_winograd(c, LIB_CONV);
-    int64_t call = conv_call(c);
+    int64_t call = images_per_call(&c->x, &c->y);
     int64_t packed = packed_elements(c, LIB_CONV, call);
     if (!packed)
         return false;
@@ -234,7 +227,7 @@ static bool lower_conv_grad_input(Call *c, const Value *in, Value *out)
     c->y = *graph_type(c->g, in[0]);
     c->x = type_with_dtype(c->n->type[0], c->y.dtype);
     c->winograd = wants_winograd(c, LIB_CONV_GRAD_INPUT);
-    int64_t call = conv_call(c);
+    int64_t call = images_per_call(&c->x, &c->y);
     int64_t packed = packed_elements(c, LIB_CONV_GRAD_INPUT, call);
     if (!packed)
         return false;

@@ -128,6 +128,10 @@ struct Graph {
     const char *hint; /* likewise: Node.name; NULL for none; nodes get copies */
     Error error;      /* why graph_add last failed */
     MemoryPlan *memory; /* left by pass `memory` (steps.h); else NULL */
+    struct {
+        uint32_t steps; /* 0: pass `fuse` has not run */
+        double bytes;   /* that they move */
+    } unfused;          /* what each node as a kernel of its own would be */
 };
 
 Graph *graph_new(Module *m, const char *name);

@@ -6,6 +6,7 @@ void rewrite_begin(Rewrite *r, Graph *from)
 {
     r->from = from;
     r->to = graph_new(from->module, from->name);
+    r->to->unfused = from->unfused;
     /* The old graph's arena: gone when it is. */
     r->map = arena_array(from->arena, from->n_nodes, sizeof *r->map);
 }

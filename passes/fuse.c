@@ -7,6 +7,7 @@
  * that a library call or a root reads has to be in memory: they get one of
  * their own, so that others need not read it from there. */
 #include "fuse.h"
+#include "cost.h"
 #include "passes.h"
 #include "rewrite.h"
 #include <stdlib.h>
@@ -151,6 +152,20 @@ static void add_clusters(Fuse *f)
         add_cluster(f, place[i].id);
 }
 
+/* What there would be without this pass, for people to compare. */
+static void note_unfused(Graph *g, Arena *a)
+{
+    Steps s = graph_steps(g, a);
+    g->unfused.steps = 0;
+    g->unfused.bytes = 0;
+    for (uint32_t i = 0; i < s.n; i++) {
+        if (s.step[i].n_out == 0)
+            continue; /* an update, where what it takes is written in place */
+        g->unfused.steps++;
+        g->unfused.bytes += step_cost(g, &s.step[i]).bytes;
+    }
+}
+
 static Graph *fuse_graph(Graph *g, PassContext *c)
 {
     Fuse f = {.arena = arena_new()};
@@ -158,6 +173,7 @@ static Graph *fuse_graph(Graph *g, PassContext *c)
     const char *wanted = settings_text(&g->module->settings, "fuse");
     bool off = wanted && !strcmp(wanted, "off");
     bool full = !wanted || !strcmp(wanted, "full");
+    note_unfused(g, f.arena);
     if (full)
         g = repeat_cheap(g, c->target);
     rewrite_begin(&f.r, g);

@@ -98,7 +98,7 @@ static void print_graphs(const Plan *plan)
     for (uint32_t i = 0; i < plan->n_graphs; i++) {
         const PlanGraph *g = &plan->graphs[i];
         double flops = 0, moved = 0;
-        char a[32], b[32];
+        char a[32], b[32], c[32];
         for (uint32_t k = 0; k < g->n_steps; k++) {
             flops += g->steps[k].flops;
             moved += g->steps[k].bytes;
@@ -107,6 +107,10 @@ static void print_graphs(const Plan *plan)
                g->name, g->n_steps, 1e-9 * flops,
                format_bytes(moved, a, sizeof a),
                format_bytes((double)g->arena_bytes, b, sizeof b));
+        if (g->unfused_steps)
+            printf("            %-11s %u steps, %s moved\n", "unfused",
+                   g->unfused_steps,
+                   format_bytes(g->unfused_bytes, c, sizeof c));
     }
 }
 
@@ -170,9 +174,10 @@ static void json_graph(const PlanGraph *g)
     printf("{");
     json_text("name", g->name, ", ");
     printf("\"steps\": %u, \"arena_bytes\": %lld, \"live_bytes\": %lld, "
-           "\"flops\": %.6g, \"bytes_moved\": %.6g, \"peak\": {",
+           "\"flops\": %.6g, \"bytes_moved\": %.6g, \"unfused_steps\": %u, "
+           "\"unfused_bytes\": %.6g, \"peak\": {",
            g->n_steps, (long long)g->arena_bytes, (long long)g->live_bytes,
-           flops, moved);
+           flops, moved, g->unfused_steps, g->unfused_bytes);
     for (int i = 0; i < PLAN_BUFFER_KINDS; i++)
         printf("%s\"%s\": %lld", i ? ", " : "", class_name[i],
                (long long)bytes[i]);

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_VERSION = 2, PLAN_MAX_RANK = 8 };
+enum { PLAN_VERSION = 3, PLAN_MAX_RANK = 8 };
 
 /* ---- kernels ------------------------------------------------------------ */
 
@@ -162,6 +162,8 @@ typedef struct PlanGraph {
                           that matters has changed yet; -1: none */
     int64_t arena_bytes, live_bytes; /* of this graph; arena: the largest */
     int32_t peak_step;
+    uint32_t unfused_steps; /* each op a kernel of its own; 0: not known */
+    double unfused_bytes;   /* that those would move */
 } PlanGraph;
 
 /* For the cpu, a function.  For cuda, a kernel of every image,

@@ -4,12 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    BLOCK_BYTES = 256 * 1024, /* of a block's transformed values */
-    BLOCK_LEAST = 16,         /* tiles, and a multiple: whole vectors of rows */
-    BLOCK_MOST = 32           /* more is no faster, where channels are few */
-};
-
 /* The convolution whose weights a packing is for; else the call itself. */
 static int conv_kind(const LibDesc *d)
 {
@@ -30,15 +24,6 @@ bool winograd_fits(const LibDesc *d)
     return true;
 }
 
-static int64_t block_of(const WinogradShape *s)
-{
-    int64_t tile = WINOGRAD_POINTS * (s->channels + s->results) * 4;
-    int64_t block = BLOCK_BYTES / tile / BLOCK_LEAST * BLOCK_LEAST;
-    return block < BLOCK_LEAST  ? BLOCK_LEAST
-           : block > BLOCK_MOST ? BLOCK_MOST
-                                : block;
-}
-
 /* The gradient of the input is a convolution of the other's gradient. */
 static WinogradShape shape_of(const LibDesc *d)
 {
@@ -54,7 +39,6 @@ static WinogradShape shape_of(const LibDesc *d)
         s.low[i] = back ? 2 - d->pad_low[i] : d->pad_low[i];
         s.tiles[i] = (s.out[i] + 1) / 2;
     }
-    s.block = block_of(&s);
     return s;
 }
 
@@ -80,8 +64,7 @@ void winograd_info(const LibDesc *d, LibInfo *info)
 {
     WinogradShape s = shape_of(d);
     int64_t floats =
-        s.channels + WINOGRAD_POINTS * (winograd_stride(&s, s.channels) +
-                                        winograd_stride(&s, s.results));
+        s.channels + winograd_floats(s.channels) + winograd_floats(s.results);
     bool packing = d->kind == LIB_PACK || d->kind == LIB_UNPACK;
     memset(info, 0, sizeof *info);
     info->packed_bytes = WINOGRAD_POINTS * s.channels * s.results * 4;

@@ -36,7 +36,11 @@ void winograd_run(const LibDesc *d, const void *a, const void *b, void *result,
 
 enum {
     WINOGRAD_POINTS = 16, /* of a transformed tile */
-    WINOGRAD_GROUP = 16   /* channels are a multiple */
+    WINOGRAD_GROUP = 16,  /* channels are a multiple */
+    WINOGRAD_BLOCK = 32,  /* tiles transformed together */
+    /* Floats of a group's values at one point; not a power of two, which would
+     * put all points into the same few sets of the cache. */
+    WINOGRAD_SLAB = (WINOGRAD_BLOCK + 1) * WINOGRAD_GROUP
 };
 
 /* A convolution from [images,in..,channels] to [images,out..,results]. */
@@ -44,14 +48,12 @@ typedef struct WinogradShape {
     int64_t images, channels, results;
     int64_t in[2], out[2], low[2]; /* low: padding */
     int64_t tiles[2];              /* of 2x2 results, to an image */
-    int64_t block;                 /* tiles transformed together */
 } WinogradShape;
 
-/* Floats from one point's matrix to the next: not a power of two, which would
- * put all points into the same few sets of the cache. */
-static inline int64_t winograd_stride(const WinogradShape *s, int64_t channels)
+/* Floats of a block's transformed values. */
+static inline int64_t winograd_floats(int64_t channels)
 {
-    return s->block * channels + WINOGRAD_GROUP;
+    return channels * WINOGRAD_POINTS * (WINOGRAD_BLOCK + 1);
 }
 
 /* The same code for each instruction set. */

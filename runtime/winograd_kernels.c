@@ -1,7 +1,7 @@
 /* winograd_kernels.c: the loops of winograd.h, compiled once for each
  * instruction set (CMakeLists.txt): WINOGRAD_KERNELS names the table.
  *
- *     block of tiles --Bt d B--> v [16][channels / 16][tiles][16]
+ *     block of tiles --Bt d B--> v [channels / 16][16 points][tiles][16]
  *     for each point   m [tiles][results] = v u
  *     m --At m A--> 2x2 results a tile
  *
@@ -18,7 +18,12 @@ enum { LANES = 8, ROWS_1 = 8, ROWS_2 = 4 };
 enum { LANES = 4, ROWS_1 = 8, ROWS_2 = 4 };
 #endif
 
-enum { POINTS = WINOGRAD_POINTS, GROUP = WINOGRAD_GROUP };
+enum {
+    POINTS = WINOGRAD_POINTS,
+    GROUP = WINOGRAD_GROUP,
+    BLOCK = WINOGRAD_BLOCK,
+    SLAB = WINOGRAD_SLAB
+};
 
 typedef float Vec __attribute__((vector_size(4 * LANES)));
 
@@ -105,7 +110,7 @@ static void tile_next(const WinogradShape *s, Tile *t)
 }
 
 /* One tile's vector of channels, of 4x4 places. */
-INLINE void input_tile(const Vec *d, float *v, int64_t stride)
+INLINE void input_tile(const Vec *d, float *v)
 {
     Vec half[POINTS], o[POINTS];
     for (int i = 0; i < 4; i++)
@@ -113,24 +118,23 @@ INLINE void input_tile(const Vec *d, float *v, int64_t stride)
     for (int i = 0; i < 4; i++)
         input_1d(o + 4 * i, half + 4 * i, 1);
     for (int p = 0; p < POINTS; p++)
-        store(v + p * stride, &o[p]);
+        store(v + p * SLAB, &o[p]);
 }
 
-/* Where channel c of a tile lies in v [channels / GROUP][block][GROUP]. */
-INLINE int64_t v_place(const WinogradShape *s, int64_t c)
+/* Where channel c of a tile's first point lies. */
+INLINE int64_t place_of(int64_t c)
 {
-    return c / GROUP * (s->block * GROUP) + c % GROUP;
+    return c / GROUP * (POINTS * SLAB) + c % GROUP;
 }
 
 static void input_inside(const WinogradShape *s, const float *x, float *v)
 {
     int64_t c = s->channels, row = s->in[1] * c;
-    int64_t stride = winograd_stride(s, c);
     for (int64_t at = 0; at < c; at += LANES) {
         Vec d[POINTS];
         for (int i = 0; i < POINTS; i++)
             load(&d[i], x + (i / 4) * row + (i % 4) * c + at);
-        input_tile(d, v + v_place(s, at), stride);
+        input_tile(d, v + place_of(at));
     }
 }
 
@@ -138,7 +142,7 @@ static void input_inside(const WinogradShape *s, const float *x, float *v)
 static void input_border(const WinogradShape *s, const float *image, int64_t y,
                          int64_t x, const float *zero, float *v)
 {
-    int64_t c = s->channels, stride = winograd_stride(s, c);
+    int64_t c = s->channels;
     const float *from[POINTS];
     for (int i = 0; i < 4; i++) {
         bool in_row = y + i >= 0 && y + i < s->in[0];
@@ -152,7 +156,7 @@ static void input_border(const WinogradShape *s, const float *image, int64_t y,
         Vec d[POINTS];
         for (int i = 0; i < POINTS; i++)
             load(&d[i], from[i] + at);
-        input_tile(d, v + v_place(s, at), stride);
+        input_tile(d, v + place_of(at));
     }
 }
 
@@ -194,14 +198,14 @@ INLINE Results results_of(const WinogradShape *s, const Tile *t)
 static void transform_output(const WinogradShape *s, Tile tile, int64_t n,
                              const float *m, float *y)
 {
-    int64_t k = s->results, stride = winograd_stride(s, k);
-    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += k) {
+    int64_t k = s->results;
+    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += GROUP) {
         Results e = results_of(s, &tile);
         for (int64_t at = 0; at < k; at += LANES) {
             float *to = y + e.first + at;
             Vec d[POINTS], half[8], o[4];
             for (int p = 0; p < POINTS; p++)
-                load(&d[p], m + p * stride + at);
+                load(&d[p], m + place_of(at) + p * SLAB);
             for (int i = 0; i < 4; i++)
                 output_1d(half + i, 4, d + i, 4);
             for (int i = 0; i < 2; i++)
@@ -220,8 +224,8 @@ static void transform_output(const WinogradShape *s, Tile tile, int64_t n,
 static void transform_gradient(const WinogradShape *s, Tile tile, int64_t n,
                                const float *dy, float *m)
 {
-    int64_t k = s->results, stride = winograd_stride(s, k);
-    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += k) {
+    int64_t k = s->results;
+    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += GROUP) {
         Results e = results_of(s, &tile);
         for (int64_t at = 0; at < k; at += LANES) {
             const float *from = dy + e.first + at;
@@ -238,7 +242,7 @@ static void transform_gradient(const WinogradShape *s, Tile tile, int64_t n,
             for (int i = 0; i < 4; i++)
                 spread_1d(o + 4 * i, 1, half + 2 * i, 1);
             for (int p = 0; p < POINTS; p++)
-                store(m + p * stride + at, &o[p]);
+                store(m + place_of(at) + p * SLAB, &o[p]);
         }
     }
 }
@@ -246,15 +250,15 @@ static void transform_gradient(const WinogradShape *s, Tile tile, int64_t n,
 /* ---- products of matrices ------------------------------------------------ */
 
 /* sum [rows, vecs LANES] += a b over `depth` steps: rows and steps of a lie
- * a_row and a_step apart, steps of b b_step. */
+ * a_row and a_step apart, vectors and steps of b b_vec and b_step. */
 INLINE void add_products(Vec *sum, const float *a, int a_row, int a_step,
-                         const float *b, int64_t b_step, int64_t depth,
-                         int rows, int vecs)
+                         const float *b, int b_vec, int64_t b_step,
+                         int64_t depth, int rows, int vecs)
 {
     for (int64_t d = 0; d < depth; d++) {
         Vec term[2];
         for (int v = 0; v < vecs; v++)
-            load(&term[v], b + v * LANES);
+            load(&term[v], b + v * b_vec);
         for (int r = 0; r < rows; r++)
             for (int v = 0; v < vecs; v++)
                 sum[r * vecs + v] += a[r * a_row] * term[v];
@@ -262,6 +266,9 @@ INLINE void add_products(Vec *sum, const float *a, int a_row, int a_step,
         b += b_step;
     }
 }
+
+/* From one vector of a tile's channels to the next. */
+enum { NEXT_VEC = (int)LANES < (int)GROUP ? (int)LANES : POINTS * SLAB };
 
 /* m [tiles, results] = v u, of one point: some rows and columns. */
 INLINE void conv_tile(const WinogradShape *s, const float *v, const float *u,
@@ -272,11 +279,11 @@ INLINE void conv_tile(const WinogradShape *s, const float *v, const float *u,
     for (int i = 0; i < rows * vecs; i++)
         sum[i] = (Vec){0};
     for (int64_t c = 0; c < s->channels; c += GROUP)
-        add_products(sum, v + c * s->block, GROUP, 1, u + c * k, k, GROUP, rows,
-                     vecs);
+        add_products(sum, v + place_of(c), GROUP, 1, u + c * k, LANES, k, GROUP,
+                     rows, vecs);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
-            store(m + r * k + i * LANES, &sum[r * vecs + i]);
+            store(m + r * GROUP + i * NEXT_VEC, &sum[r * vecs + i]);
 }
 
 static void conv_point(const WinogradShape *s, int64_t tiles, const float *v,
@@ -285,10 +292,12 @@ static void conv_point(const WinogradShape *s, int64_t tiles, const float *v,
     int64_t k = s->results, at = 0;
     for (; at + 2 * LANES <= k; at += 2 * LANES)
         for (int64_t t = 0; t < tiles; t += ROWS_2)
-            conv_tile(s, v + t * GROUP, u + at, m + t * k + at, ROWS_2, 2);
+            conv_tile(s, v + t * GROUP, u + at, m + t * GROUP + place_of(at),
+                      ROWS_2, 2);
     for (; at < k; at += LANES)
         for (int64_t t = 0; t < tiles; t += ROWS_1)
-            conv_tile(s, v + t * GROUP, u + at, m + t * k + at, ROWS_1, 1);
+            conv_tile(s, v + t * GROUP, u + at, m + t * GROUP + place_of(at),
+                      ROWS_1, 1);
 }
 
 /* u [channels, results] += vt m over the tiles, of one point. */
@@ -300,7 +309,7 @@ INLINE void grad_tile(const WinogradShape *s, int64_t tiles, const float *v,
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
             load(&sum[r * vecs + i], u + r * k + i * LANES);
-    add_products(sum, v, 1, GROUP, m, k, tiles, rows, vecs);
+    add_products(sum, v, 1, GROUP, m, NEXT_VEC, GROUP, tiles, rows, vecs);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
             store(u + r * k + i * LANES, &sum[r * vecs + i]);
@@ -312,12 +321,12 @@ static void grad_point(const WinogradShape *s, int64_t tiles, const float *v,
     int64_t k = s->results, at = 0;
     for (; at + 2 * LANES <= k; at += 2 * LANES)
         for (int64_t c = 0; c < s->channels; c += ROWS_2)
-            grad_tile(s, tiles, v + v_place(s, c), m + at, u + c * k + at,
-                      ROWS_2, 2);
+            grad_tile(s, tiles, v + place_of(c), m + place_of(at),
+                      u + c * k + at, ROWS_2, 2);
     for (; at < k; at += LANES)
         for (int64_t c = 0; c < s->channels; c += ROWS_1)
-            grad_tile(s, tiles, v + v_place(s, c), m + at, u + c * k + at,
-                      ROWS_1, 1);
+            grad_tile(s, tiles, v + place_of(c), m + place_of(at),
+                      u + c * k + at, ROWS_1, 1);
 }
 
 /* ---- calls --------------------------------------------------------------- */
@@ -325,22 +334,21 @@ static void grad_point(const WinogradShape *s, int64_t tiles, const float *v,
 /* A call's scratch. */
 typedef struct Room {
     float *zero, *v, *m;
-    int64_t tiles, v_stride, m_stride;
+    int64_t tiles;
 } Room;
 
 static Room room_of(const WinogradShape *s, float *scratch)
 {
     Room r = {.zero = scratch,
               .v = scratch + s->channels,
-              .tiles = s->images * s->tiles[0] * s->tiles[1],
-              .v_stride = winograd_stride(s, s->channels),
-              .m_stride = winograd_stride(s, s->results)};
-    r.m = r.v + POINTS * r.v_stride;
+              .tiles = s->images * s->tiles[0] * s->tiles[1]};
+    r.m = r.v + winograd_floats(s->channels);
     memset(r.zero, 0, (size_t)s->channels * sizeof *r.zero);
     return r;
 }
 
-/* Asks for part p of what the tiles from t on lie on: 2x2 places for each. */
+/* While point p is computed, a sixteenth of what the tiles from t on lie on
+ * comes near: about 2x2 places for each. */
 static void fetch(const WinogradShape *s, int64_t t, int p, const float *data,
                   const int64_t *size, int64_t channels, bool write)
 {
@@ -349,17 +357,14 @@ static void fetch(const WinogradShape *s, int64_t t, int p, const float *data,
         return;
     int64_t place = (tile.image * size[0] + 2 * tile.row) * size[1];
     int64_t first = place * channels;
-    int64_t part = 4 * s->block * channels / POINTS;
+    int64_t part = 4 * BLOCK * channels / POINTS;
     int64_t all = s->images * size[0] * size[1] * channels;
-    for (int64_t i = 0; i < part; i += 16) {
-        int64_t at = first + p * part + i;
-        if (at < all) {
-            if (write)
-                __builtin_prefetch(data + at, 1);
-            else
-                __builtin_prefetch(data + at, 0);
-        }
-    }
+    for (int64_t at = first + p * part; at < first + (p + 1) * part;
+         at += GROUP)
+        if (at < all && write)
+            __builtin_prefetch(data + at, 1);
+        else if (at < all)
+            __builtin_prefetch(data + at, 0);
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -373,15 +378,14 @@ static void conv(const WinogradShape *s, const float *x, const float *packed,
                  float *y, float *scratch)
 {
     Room r = room_of(s, scratch);
-    for (int64_t t = 0; t < r.tiles; t += s->block) {
-        int64_t n = least(r.tiles - t, s->block);
+    for (int64_t t = 0; t < r.tiles; t += BLOCK) {
+        int64_t n = least(r.tiles - t, BLOCK);
         transform_input(s, tile_at(s, t), n, x, r.zero, r.v);
         for (int p = 0; p < POINTS; p++) {
             fetch(s, t + n, p, x, s->in, s->channels, false);
             fetch(s, t, p, y, s->out, s->results, true);
-            conv_point(s, n, r.v + p * r.v_stride,
-                       packed + p * s->channels * s->results,
-                       r.m + p * r.m_stride);
+            conv_point(s, n, r.v + p * SLAB,
+                       packed + p * s->channels * s->results, r.m + p * SLAB);
         }
         transform_output(s, tile_at(s, t), n, r.m, y);
     }
@@ -393,15 +397,14 @@ static void grad_weight(const WinogradShape *s, const float *x, const float *dy,
     Room r = room_of(s, scratch);
     int64_t size = s->channels * s->results;
     memset(packed, 0, (size_t)(POINTS * size) * sizeof *packed);
-    for (int64_t t = 0; t < r.tiles; t += s->block) {
-        int64_t n = least(r.tiles - t, s->block);
+    for (int64_t t = 0; t < r.tiles; t += BLOCK) {
+        int64_t n = least(r.tiles - t, BLOCK);
         transform_input(s, tile_at(s, t), n, x, r.zero, r.v);
         transform_gradient(s, tile_at(s, t), n, dy, r.m);
         for (int p = 0; p < POINTS; p++) {
             fetch(s, t + n, p, x, s->in, s->channels, false);
             fetch(s, t + n, p, dy, s->out, s->results, false);
-            grad_point(s, n, r.v + p * r.v_stride, r.m + p * r.m_stride,
-                       packed + p * size);
+            grad_point(s, n, r.v + p * SLAB, r.m + p * SLAB, packed + p * size);
         }
     }
 }

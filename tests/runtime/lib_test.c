@@ -350,12 +350,12 @@ static void test_winograd(void **state)
 static void test_winograd_sets(void **state)
 {
     (void)state;
-    WinogradShape s = {1, 16, 32, {6, 7}, {6, 7}, {1, 1}, {3, 4}, 16};
+    WinogradShape s = {1, 16, 32, {6, 7}, {6, 7}, {1, 1}, {3, 4}};
     const WinogradKernels *set[] = {winograd_kernels(0), winograd_kernels(1),
                                     winograd_kernels(2)};
     float *x = noise(6 * 7 * 16, 1), *w = noise(32 * 16 * 9, 2);
     float *u = malloc(16 * 16 * 32 * sizeof *u), *first = NULL;
-    float *scratch = checked(aligned_alloc(64, 1 << 17));
+    float *scratch = checked(aligned_alloc(64, 1 << 18));
     assert_non_null(set[0]);
     for (int i = 0; i < 3 && set[i]; i++) {
         float *y = malloc(6 * 7 * 32 * sizeof *y);

@@ -316,11 +316,11 @@ enum { BUFFERS = sizeof buffers / sizeof *buffers,
        ARGS = sizeof args / sizeof *args };
 static const PlanGraph graphs[] = {
     {"train", train_in, out, 3, 2, buffers, BUFFERS, train_steps, 6, args, ARGS, NULL, 0,
-     1, ARENA, ARENA, 3},
+     1, ARENA, ARENA, 3, 0, 0},
     {"train_tail", tail_in, out, 3, 2, buffers, BUFFERS, tail_steps, 6, args,
-     ARGS, NULL, 0, 1, ARENA, ARENA, 3},
+     ARGS, NULL, 0, 1, ARENA, ARENA, 3, 0, 0},
     {"eval", eval_in, out, 3, 2, buffers, BUFFERS, eval_steps, 2, args, ARGS, NULL, 0,
-     -1, ARENA, ARENA, 0},
+     -1, ARENA, ARENA, 0, 0, 0},
 };
 /* clang-format on */
 
