@@ -124,6 +124,7 @@ static void bench_print(const Bench *b)
 
 typedef struct KernelTime {
     const char *name;
+    const PlanStep *first; /* for what it is made of, and from where */
     double seconds, flops, bytes;
     int steps;
 } KernelTime;
@@ -143,6 +144,8 @@ static void profile_print(const Bench *b, const double *seconds,
     for (uint32_t i = 0; i < g->n_steps; i++) {
         KernelTime *k = &kernel[g->steps[i].kernel];
         k->name = plan->kernels[g->steps[i].kernel].name;
+        if (!k->first)
+            k->first = &g->steps[i];
         k->seconds += seconds[i] / b->steps;
         k->flops += g->steps[i].flops;
         k->bytes += g->steps[i].bytes;
@@ -150,14 +153,14 @@ static void profile_print(const Bench *b, const double *seconds,
         all += seconds[i] / b->steps;
     }
     qsort(kernel, plan->n_kernels, sizeof *kernel, by_seconds);
-    printf("%8s %6s %6s %9s %8s  %s\n", "ms", "%", "steps", "GFLOP/s", "GB/s",
-           "kernel");
+    printf("%8s %6s %6s %9s %8s  %-24s %s\n", "ms", "%", "steps", "GFLOP/s",
+           "GB/s", "kernel", "first");
     for (uint32_t i = 0; i < plan->n_kernels && kernel[i].steps; i++) {
         const KernelTime *k = &kernel[i];
         double t = k->seconds > 0 ? k->seconds : 1e-12;
-        printf("%8.3f %6.2f %6d %9.1f %8.1f  %s\n", 1e3 * k->seconds,
+        printf("%8.3f %6.2f %6d %9.1f %8.1f  %-24s %s %s\n", 1e3 * k->seconds,
                100 * k->seconds / all, k->steps, 1e-9 * k->flops / t,
-               1e-9 * k->bytes / t, k->name);
+               1e-9 * k->bytes / t, k->name, k->first->what, k->first->loc);
     }
     printf("%8.3f in all, of one thread\n", 1e3 * all);
 }
