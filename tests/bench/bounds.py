@@ -48,7 +48,7 @@ def bound(row, peak, precision):
     """Milliseconds, and of what."""
     times = {"memory": 1e3 * row["bytes"] / peak["bandwidth"]}
     # Arithmetic other than products is float32 in every precision.
-    dense = "lib_" in row["what"]
+    dense = "lib_" in row["what"] or "..." in row["what"]
     flops = peak[precision if dense and peak[precision] else "f32"]
     times["arithmetic"] = 1e3 * row["flops"] / flops
     what = max(times, key=times.get)
