@@ -244,6 +244,8 @@ void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out)
         fputs(t->about, out);
         print_named(t->text, t->name, out);
     }
+    if (target_is_cuda(k->target) && end == k->n_kernels)
+        print_cuda_fetch(out);
 }
 
 void kernels_print_declarations(const Kernels *k, FILE *out)

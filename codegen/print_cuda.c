@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* cuda_prelude.cuh and so on */
-extern const char cuda_prelude[], cuda_gemm[], cuda_mma[];
+extern const char cuda_prelude[], cuda_gemm[], cuda_mma[], cuda_fetch[];
 
 /* ---- loops -------------------------------------------------------------- */
 
@@ -233,4 +233,9 @@ void print_cuda_head(FILE *out)
     fputs(cuda_prelude, out);
     fputs(cuda_gemm, out);
     fputs(cuda_mma, out);
+}
+
+void print_cuda_fetch(FILE *out)
+{
+    fputs(cuda_fetch, out);
 }

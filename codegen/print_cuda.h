@@ -7,6 +7,8 @@
 
 /* What every file of kernels begins with. */
 void print_cuda_head(FILE *out);
+/* And what one of them ends with: tgc_fetch, the runtime's own. */
+void print_cuda_fetch(FILE *out);
 
 /* A kernel `name` of CUDA_THREADS threads (runtime/plan.h says how it is
  * called) and a device function for each nest.  Its number of parts, the

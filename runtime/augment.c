@@ -179,6 +179,24 @@ void augment_zero(const Augment *a, float *to)
                  0);
 }
 
+/* A step comes at most once, so there is one cutout at most. */
+PlanRow augment_row(const Augment *a, int64_t epoch, int64_t sample)
+{
+    const AugmentDraw d = {a->seed, epoch, sample};
+    View v = augment_view(a, epoch, sample);
+    int64_t box[4] = {0};
+    for (int i = 0; i < a->list.n; i++)
+        if (a->list.step[i].kind == AUGMENT_CUTOUT)
+            augment_cutout(&a->list.step[i], &d, a->h, a->w, box);
+    PlanRow row = {.sample = (int32_t)sample,
+                   .y0 = (int32_t)v.y0,
+                   .x0 = (int32_t)v.x0,
+                   .step = v.step};
+    for (int i = 0; i < 4; i++)
+        row.box[i] = (int32_t)box[i];
+    return row;
+}
+
 /* ---- options ------------------------------------------------------------- */
 
 static bool check_count(const char *key, int n, int64_t channels, Status *s)

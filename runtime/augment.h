@@ -75,6 +75,10 @@ void augment_image(const Augment *a, int64_t epoch, int64_t sample,
                    const uint8_t *pixels, float *room, float *to);
 void augment_zero(const Augment *a, float *to);
 
+/* Where `moves`: what augment_image would do, for who has the pixels somewhere
+ * else. */
+PlanRow augment_row(const Augment *a, int64_t epoch, int64_t sample);
+
 /* ---- its parts, for the tests too ---------------------------------------- */
 
 /* What crop and flip choose. */

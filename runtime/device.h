@@ -18,6 +18,10 @@ typedef struct DeviceKind {
     int (*depth)(const Executor *e); /* runs under way at once */
     bool (*push)(const Executor *e, Status *s);
     bool (*pull)(const Executor *e, Status *s);
+    /* Images on the device, see executor_keep; NULL: never. */
+    bool (*keep)(Executor *e, const ExecutorImages *images, bool *kept,
+                 Status *s);
+    PlanRow *(*rows)(Executor *e, int graph, uint32_t slot, Status *s);
     bool (*submit)(Executor *e, int graph, uint32_t slot, Status *s);
     bool (*wait)(Executor *e, RunResult *result, Status *s);
     /* One step, waited for; adds its seconds. */

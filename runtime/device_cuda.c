@@ -329,6 +329,7 @@ static void cuda_close(Executor *e)
         api->cuStreamSynchronize(d->compute);
     for (uint32_t i = 0; d->graph && i < e->plan->n_graphs; i++)
         graph_close(api, &d->graph[i]);
+    cuda_fetch_close(d, e->plan->n_graphs);
     if (d->arena)
         api->cuMemFree_v2(d->arena);
     if (e->arena)
@@ -391,6 +392,8 @@ const DeviceKind device_cuda = {
     .depth = cuda_depth,
     .push = cuda_push,
     .pull = cuda_pull,
+    .keep = cuda_keep,
+    .rows = cuda_rows,
     .submit = cuda_submit,
     .wait = cuda_wait,
     .step = cuda_step,

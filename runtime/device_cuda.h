@@ -18,6 +18,8 @@ typedef struct CudaGraph {
     uint32_t n_set, n_get;
     int64_t ring_bytes; /* of a slot */
     char *ring;         /* pinned; [slot]: copies of those ranges */
+    PlanRow *rows;      /* pinned; [slot][image]; NULL: images come as inputs */
+    CuPtr rows_there;
     CuGraphExec exec[CUDA_MAX_SLOTS]; /* the whole step; made when first run */
 } CudaGraph;
 
@@ -36,6 +38,11 @@ typedef struct CudaDevice {
     CuFunction *kernel; /* [PlanKernel] */
     CuPtr arena;
     size_t host_bytes; /* of e->arena */
+    /* Training images, see device_cuda_fetch.c; 0: there are none here. */
+    CuPtr pixels, values, shape;
+    size_t pixels_bytes;
+    uint32_t channels;
+    CuFunction fetch;
     CuStream compute, copy;
     CuEvent began, ended; /* timed */
     CudaGraph *graph;
@@ -52,6 +59,14 @@ typedef struct CudaDevice {
  * bytes of shared memory for a block, and finds the kernels in it.  Returns its
  * name, NULL with a message. */
 const char *cuda_load(Executor *e, int major, int minor, int shared, Status *s);
+
+/* device_cuda_fetch.c */
+bool cuda_keep(Executor *e, const ExecutorImages *m, bool *kept, Status *s);
+PlanRow *cuda_rows(Executor *e, int graph, uint32_t slot, Status *s);
+bool cuda_rows_send(Executor *e, int graph, uint32_t slot, CuStream stream,
+                    Status *s);
+bool cuda_fetch(Executor *e, int graph, uint32_t slot, Status *s);
+void cuda_fetch_close(CudaDevice *d, uint32_t n_graphs);
 
 /* device_cuda_run.c */
 bool cuda_submit(Executor *e, int graph, uint32_t slot, Status *s);

@@ -116,6 +116,11 @@ static bool inputs_send(Executor *e, int graph, uint32_t slot, CuStream stream,
         const PlanPort *p = &g->inputs[i];
         if (p->slots == 1)
             continue;
+        if (d->graph[graph].rows && !strcmp(p->name, "image")) {
+            if (!cuda_rows_send(e, graph, slot, stream, s))
+                return false;
+            continue;
+        }
         int64_t at = g->buffers[p->buffer].offset + slot * port_stride(p);
         CuResult r =
             d->api.cuMemcpyHtoDAsync_v2(d->arena + (uint64_t)at, e->arena + at,
@@ -192,8 +197,11 @@ static bool wait_all(const Executor *e, Status *s)
 static bool inputs_ready(Executor *e, int graph, uint32_t slot, Status *s)
 {
     scalars_write(e, graph, slot);
-    return inputs_send(e, graph, slot, ((CudaDevice *)e->device)->compute, s) &&
-           scalars_send(e, graph, slot, s) && wait_all(e, s);
+    CudaDevice *d = e->device;
+    return inputs_send(e, graph, slot, d->compute, s) &&
+           scalars_send(e, graph, slot, s) &&
+           (!d->graph[graph].rows || cuda_fetch(e, graph, slot, s)) &&
+           wait_all(e, s);
 }
 
 bool cuda_step(Executor *e, int graph, uint32_t slot, uint32_t step,
@@ -240,8 +248,10 @@ static bool run_checked(Executor *e, int graph, uint32_t slot, Status *s)
 
 static bool enqueue(Executor *e, int graph, uint32_t slot, Status *s)
 {
+    const CudaDevice *d = e->device;
     const PlanGraph *g = &e->plan->graphs[graph];
-    if (!scalars_send(e, graph, slot, s))
+    if (!scalars_send(e, graph, slot, s) ||
+        (d->graph[graph].rows && !cuda_fetch(e, graph, slot, s)))
         return false;
     for (uint32_t i = 0; i < g->n_steps; i++)
         if (!launch(e, graph, slot, i, s))

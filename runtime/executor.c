@@ -463,6 +463,18 @@ bool executor_pull(const Executor *e, Status *s)
     return e->kind->pull(e, s);
 }
 
+bool executor_keep(Executor *e, const ExecutorImages *images, bool *kept,
+                   Status *s)
+{
+    *kept = false;
+    return !e->kind->keep || e->kind->keep(e, images, kept, s);
+}
+
+PlanRow *executor_rows(Executor *e, int graph, uint32_t slot, Status *s)
+{
+    return e->kind->rows(e, graph, slot, s);
+}
+
 int executor_depth(const Executor *e)
 {
     return e->kind->depth(e);

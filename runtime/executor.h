@@ -74,6 +74,23 @@ void executor_set(Executor *e, int graph, const char *name, double value);
 bool executor_push(const Executor *e, Status *s);
 bool executor_pull(const Executor *e, Status *s);
 
+/* Images that may stay on the device, which then makes batches of them. */
+typedef struct ExecutorImages {
+    int64_t n, c, h, w;
+    const PlanType *type; /* of the input that they become */
+    const float *value;   /* [c][256] a byte as the model takes it */
+    bool (*read)(void *context, int64_t i, uint8_t *to, Status *s);
+    void *context;
+} ExecutorImages;
+
+/* *kept: they are there.  They are not, which is no error, where the device has
+ * no memory of its own, or too little. */
+bool executor_keep(Executor *e, const ExecutorImages *images, bool *kept,
+                   Status *s);
+/* From now on the graph takes its images from them: where to write, for each
+ * batch in this slot, what it is made of.  NULL with a message. */
+PlanRow *executor_rows(Executor *e, int graph, uint32_t slot, Status *s);
+
 /* Runs may overlap: up to executor_depth of them are under way at once, each
  * with its own input slot, and end in the order in which they began.  A slot
  * may be filled again after executor_wait has returned its run. */

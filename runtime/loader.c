@@ -114,6 +114,25 @@ typedef struct Piece {
     Mix mix;
 } Piece;
 
+static const uint8_t *pixels_of(const Loader *l, int64_t sample,
+                                uint8_t *scratch, Status *s)
+{
+    const DataSet *d = &l->set;
+    return d->pixels ? d->pixels + sample * d->c * d->h * d->w
+                     : d->fetch(d, data_place(d, sample), scratch, s);
+}
+
+/* The same without its pixels. */
+static void fill_window(const Worker *w, const Piece *p, int64_t row,
+                        PlanRow *to, int32_t *label)
+{
+    const Loader *l = w->loader;
+    int64_t sample = l->order[p->batch * l->image.dim[0] + row];
+    *to = augment_row(&l->augment, l->run.epoch, data_place(&l->set, sample));
+    to->sample = (int32_t)sample;
+    *label = l->set.labels[sample];
+}
+
 /* The image of a row of the batch, and its label. */
 static bool fill_image(const Worker *w, const Piece *p, int64_t row, float *to,
                        int32_t *label, Status *s)
@@ -122,8 +141,7 @@ static bool fill_image(const Worker *w, const Piece *p, int64_t row, float *to,
     const DataSet *d = &l->set;
     int64_t sample = l->order[p->batch * l->image.dim[0] + row];
     int64_t place = data_place(d, sample);
-    const uint8_t *pixels = d->pixels ? d->pixels + sample * d->c * d->h * d->w
-                                      : d->fetch(d, place, w->scratch, s);
+    const uint8_t *pixels = pixels_of(l, sample, w->scratch, s);
     if (!pixels)
         return false;
     augment_image(&l->augment, l->run.epoch, place, pixels, w->room, to);
@@ -164,6 +182,16 @@ static bool fill_row(const Worker *w, const Piece *p, int64_t row, Status *s)
     int32_t *label = slots->label[p->slot] + row * l->label.stride[0];
     int32_t *others = slots->other[p->slot];
     int32_t *other = others ? others + row * l->label.stride[0] : NULL;
+    PlanRow *window = slots->row[p->slot] ? slots->row[p->slot] + row : NULL;
+    if (window && row < batch_count(l, p->batch)) {
+        fill_window(w, p, row, window, label);
+        return true;
+    }
+    if (window) {
+        *window = (PlanRow){.sample = -1};
+        *label = 0;
+        return true;
+    }
     if (row >= batch_count(l, p->batch)) {
         augment_zero(&l->augment, image);
         *label = 0;
@@ -430,6 +458,21 @@ Loader *loader_open_set(const LoaderOptions *o, DataSet *set, Status *s)
         return l;
     loader_close(l);
     return NULL;
+}
+
+const float *loader_values(const Loader *l)
+{
+    bool mixes = l->mix.mixup > 0 || l->mix.cutmix > 0;
+    return l->augment.moves && !mixes ? l->augment.value[0] : NULL;
+}
+
+bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s)
+{
+    size_t bytes = (size_t)(l->set.c * l->set.h * l->set.w);
+    const uint8_t *from = pixels_of(l, sample, to, s);
+    if (from && from != to)
+        memcpy(to, from, bytes);
+    return from != NULL;
 }
 
 Loader *loader_open(const LoaderOptions *o, Status *s)

@@ -75,6 +75,9 @@ typedef struct LoaderSlots {
     int32_t *label[LOADER_MAX_SLOTS];
     int32_t *other[LOADER_MAX_SLOTS]; /* label of the image mixed in; NULL:
                                          nothing is mixed */
+    PlanRow *row[LOADER_MAX_SLOTS];   /* [rows] where the device has the
+                                         pixels: what is written instead of
+                                         the image; else NULL */
 } LoaderSlots;
 
 typedef struct LoaderBatch {
@@ -96,6 +99,12 @@ const char *loader_note(const Loader *l);
 /* "cat", for reports; NULL where the data does not name its classes. */
 const char *loader_class_name(const Loader *l, int64_t class);
 int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
+
+/* For who keeps the pixels himself and asks for rows: the table of bytes,
+ * normalised, [c][256], NULL where images are more than windows; the bytes of
+ * an image, u8 [c,h,w]. */
+const float *loader_values(const Loader *l);
+bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s);
 
 /* Begin with batch `first` of the epoch; the last one is end-1.  The loader
  * must be stopped, or at its end.  Allocates nothing. */

@@ -195,6 +195,16 @@ typedef struct PlanImage {
                      knows less may refuse it.  0: not known */
 } PlanImage;
 
+/* Beside its kernels every image of a tgc has tgc_fetch, which makes a batch of
+ * images that live on the device (codegen/cuda_fetch.cuh).  An image of the
+ * batch is a window of one of them: pixel (y, x) comes from (y0 + y, x0 + x *
+ * step), and is black outside; in the box it is the mean. */
+typedef struct PlanRow {
+    int32_t sample; /* -1: zeros */
+    int32_t y0, x0, step;
+    int32_t box[4]; /* top, left, bottom, right; the ends are exclusive */
+} PlanRow;
+
 struct LibDesc;
 
 typedef struct Plan {

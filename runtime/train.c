@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "evaluate.h"
 #include "init.h"
+#include "keep.h"
 #include "progress.h"
 #include "record.h"
 #include "rundir.h"
@@ -61,6 +62,7 @@ typedef struct Train {
     double landed; /* when the last one was waited for */
     int64_t epochs, last_step, eval_every;
     Stop stop;
+    bool kept;    /* training images are on the device */
     bool stalled; /* accuracy gets no better: this is the end */
     bool saved;   /* last.safetensors holds just this progress */
     char checkpoint[RUNDIR_PATH]; /* that it goes on from; "": none */
@@ -560,6 +562,19 @@ static bool open_parts(Train *t, Status *s)
                           "again)");
 }
 
+/* On a GPU with room for them the training images stay there. */
+static bool open_kept(Train *t, Status *s)
+{
+    const Session *x = &t->session;
+    if (t->parts > 1)
+        return true;
+    if (!keep_images(x, t->images, &t->kept, s))
+        return false;
+    return !t->kept || (keep_slots(x, t->train.graph, &t->train.slots, s) &&
+                        (t->batches == t->full ||
+                         keep_slots(x, t->tail.graph, &t->tail.slots, s)));
+}
+
 static bool open_data(Train *t, Status *s)
 {
     Session *x = &t->session;
@@ -575,7 +590,7 @@ static bool open_data(Train *t, Status *s)
     if (!t->images)
         return false;
     t->test = session_loader(x, t->eval.graph, session_eval_images(x), 0, s);
-    return t->test && open_batches(t, s);
+    return t->test && open_batches(t, s) && open_kept(t, s);
 }
 
 static void open_end(Train *t)
@@ -649,6 +664,8 @@ static void train_greet(const Train *t)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,
                (long long)t->progress.batch, (long long)t->batches);
+    if (t->kept)
+        printf("the training images stay on the GPU\n");
     greet_changes(t);
     if (*loader_note(t->images))
         printf("note: %s\n", loader_note(t->images));

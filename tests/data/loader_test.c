@@ -283,7 +283,8 @@ static void test_strides(void **state)
     Loader *l = opened(&o, 6);
     float image[ROW * BATCH];
     int32_t label[BATCH];
-    LoaderSlots slots = {1, BATCH, {image}, {label}, {NULL}};
+    LoaderSlots slots = {
+        .n = 1, .rows = BATCH, .image = {image}, .label = {label}};
     Status s = {0};
     LoaderBatch b;
     for (int i = 0; i < ROW * BATCH; i++)

@@ -508,11 +508,11 @@ static void load(const MixOptions *mix, int threads, int64_t epoch,
 {
     static float image[2][BATCH * N];
     int32_t label[2][BATCH], other[2][BATCH];
-    LoaderSlots slots = {2,
-                         BATCH,
-                         {image[0], image[1]},
-                         {label[0], label[1]},
-                         {other[0], other[1]}};
+    LoaderSlots slots = {.n = 2,
+                         .rows = BATCH,
+                         .image = {image[0], image[1]},
+                         .label = {label[0], label[1]},
+                         .other = {other[0], other[1]}};
     LoaderBatch b;
     Status s = {0};
     Loader *l = mixing_loader(mix, threads);

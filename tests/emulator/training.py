@@ -94,6 +94,22 @@ def check_eval(checks, run):
                 f"{run.name}: as many right", both)
 
 
+def check_kept(checks, run):
+    """The images came from the device's memory; from the host's where the
+    device has no room for them: the same bytes."""
+    arena = json.loads(t.run(run.cuda, "info", "--json").must().out)
+    small = {"TGC_EMU_MEMORY": str(arena["arena_bytes"] + 2**20)}
+    last = []
+    for name, env in (("kept", {}), ("streamed", small)):
+        folder = f"{run.log}.{name}"
+        out = t.run(run.cuda, "train", "--data", run.data, "--steps", 3,
+                    "--save-dir", folder, *run.device, env=env).must().out
+        checks.equal("images stay on the GPU" in out, name == "kept",
+                     f"{run.name}: {name}")
+        last.append(os.path.join(folder, "last.safetensors"))
+    checks.that(t.same_bytes(*last), f"{run.name}: the same bytes either way")
+
+
 def main():
     checks = t.Checks()
     model = sys.argv[1]
@@ -102,6 +118,7 @@ def main():
     data = t.idx_data(os.path.join(folder, "data")) if lenet else t.cifar10()
     exact = Trained(folder, model, "f32", data)
     exact.check(checks, MOST)
+    check_kept(checks, exact)
     for precision in ("f16", "bf16"):
         run = Trained(folder, model, precision, data)
         run.check(checks, MOST_HALF * distance(exact.on_cpu, run.on_cpu))
