@@ -19,20 +19,23 @@ typedef struct Bench {
     int graph, steps;
     int part;            /* graph train_part */
     int64_t parts;       /* of a step's batch */
-    double *seconds;     /* of each counted step */
+    int slots;           /* of inputs; steps take them in turn */
+    int ahead;           /* steps under way beside the one that is waited for */
+    int warm_up;         /* steps that are not counted */
+    double *seconds;     /* of each counted step: from end to end */
     double began, first; /* start of the process, end of the first step */
 } Bench;
 
 /* Pixels like normalised ones, in -2 .. 2, and every class in turn. */
-static void bench_fill(const Bench *b)
+static void bench_fill(const Bench *b, uint32_t slot)
 {
     const Session *x = &b->session;
     const PlanPort *image = executor_port(x->executor, b->graph, "image");
     const PlanPort *label = executor_port(x->executor, b->graph, "label");
     int64_t classes = config_int(&x->config, "data.classes", 1);
     int64_t pixels = type_elements(&image->type);
-    float *to = executor_input(x->executor, b->graph, image, 0);
-    int32_t *labels = executor_input(x->executor, b->graph, label, 0);
+    float *to = executor_input(x->executor, b->graph, image, slot);
+    int32_t *labels = executor_input(x->executor, b->graph, label, slot);
     for (int64_t i = 0; i < pixels; i += 4) {
         const uint32_t key[2] = {0, 0};
         const uint32_t at[4] = {(uint32_t)i, 0, 0, RNG_SYNTHETIC};
@@ -45,30 +48,42 @@ static void bench_fill(const Bench *b)
         labels[i] = (int32_t)(classes > 0 ? i % classes : 0);
 }
 
-static bool bench_part(const Bench *b, int graph, int step, Status *s)
+static uint32_t bench_slot(const Bench *b, int step)
+{
+    return (uint32_t)(step % b->slots);
+}
+
+static bool bench_submit(const Bench *b, int graph, int step, Status *s)
 {
     Executor *e = b->session.executor;
-    RunResult result;
     executor_set(e, graph, "lr", LEARNING_RATE);
     executor_set(e, graph, "step", step);
     executor_set(e, graph, "seed", 0);
     executor_set(e, graph, "share", 1.0 / (double)b->parts);
-    if (!executor_run(e, graph, 0, &result, s))
+    return executor_submit(e, graph, bench_slot(b, step), s);
+}
+
+static bool bench_wait(const Bench *b, int graph, int step, Status *s)
+{
+    Executor *e = b->session.executor;
+    RunResult result;
+    if (!executor_wait(e, &result, s))
         return false;
     if (result.finite)
         return true;
     char why[1024];
-    executor_blame(e, graph, 0, why, sizeof why);
+    executor_blame(e, graph, bench_slot(b, step), why, sizeof why);
     return status_fail(s, "step %d: the loss is not finite: %s", step + 1, why);
 }
 
 /* All parts of a step see the same images. */
-static bool bench_step(const Bench *b, int step, Status *s)
+static bool bench_begin(const Bench *b, int step, Status *s)
 {
     for (int64_t i = 1; i < b->parts; i++)
-        if (!bench_part(b, b->part, step, s))
+        if (!bench_submit(b, b->part, step, s) ||
+            !bench_wait(b, b->part, step, s))
             return false;
-    return bench_part(b, b->graph, step, s);
+    return bench_submit(b, b->graph, step, s);
 }
 
 static int by_value(const void *a, const void *b)
@@ -77,19 +92,41 @@ static int by_value(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
+/* As `train` does it: a GPU has its next steps while the host waits for one. */
 static bool bench_measure(Bench *b, Status *s)
 {
-    for (int i = 0; i < WARM_UP + b->steps; i++) {
-        double began = clock_now();
-        if (!bench_step(b, i, s))
+    int all = b->warm_up + b->steps;
+    double before = clock_now();
+    for (int i = 0; i < all + b->ahead; i++) {
+        int done = i - b->ahead;
+        if (i < all && !bench_begin(b, i, s))
             return false;
-        if (i == 0)
-            b->first = clock_now();
-        if (i >= WARM_UP)
-            b->seconds[i - WARM_UP] = clock_now() - began;
+        if (done < 0)
+            continue;
+        if (!bench_wait(b, b->graph, done, s))
+            return false;
+        double now = clock_now();
+        if (done == 0)
+            b->first = now;
+        if (done >= b->warm_up)
+            b->seconds[done - b->warm_up] = now - before;
+        before = now;
     }
     qsort(b->seconds, (size_t)b->steps, sizeof *b->seconds, by_value);
     return true;
+}
+
+/* A GPU makes its graph when a slot is used for the first time. */
+static void bench_slots(Bench *b)
+{
+    const Executor *e = b->session.executor;
+    int depth = executor_depth(e);
+    b->slots =
+        b->parts > 1 || depth == 1 ? 1 : session_slots(&b->session, b->graph).n;
+    b->ahead = (depth < b->slots ? depth : b->slots) - 1;
+    b->warm_up = WARM_UP > b->slots ? WARM_UP : b->slots;
+    for (int i = 0; i < b->slots; i++)
+        bench_fill(b, (uint32_t)i);
 }
 
 static void bench_print(const Bench *b)
@@ -204,7 +241,7 @@ static bool bench_run(Bench *b, Status *s)
     if (!init_states(b->session.executor,
                      (uint64_t)config_int(&b->session.config, "seed", 0), s))
         return false;
-    bench_fill(b);
+    bench_slots(b);
     if (!bench_measure(b, s))
         return false;
     bench_print(b);

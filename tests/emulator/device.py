@@ -155,6 +155,36 @@ def check_failing_calls(checks, f):
                    "the kernel and its line")
 
 
+def calls(f, steps):
+    path = f.path("counts")
+    f.train("counted", "--steps", steps, env={"TGC_EMU_CALLS": path}).must()
+    with open(path, encoding="utf-8") as file:
+        return {name: int(n) for name, n in map(str.split, file)}
+
+
+def check_calls(checks, f):
+    """A step is one launch, and what tells its batch and its end."""
+    few, many = calls(f, 10), calls(f, 12)  # both within the first epoch
+    each = {name: (many[name] - few.get(name, 0)) / 2 for name in many}
+    each = {name: n for name, n in each.items() if n}
+    checks.equal(each, {"cuGraphLaunch": 1, "copy": 2, "cuEventRecord": 2,
+                        "cuStreamWaitEvent": 1, "cuEventSynchronize": 1},
+                 "the driver's calls of a step")
+
+
+def check_verbs(checks, f):
+    """Without a driver every command says so, or does not need one."""
+    none = {"LD_LIBRARY_PATH": ""}
+    for verb in (("train", "--data", f.data), ("bench",), ("eval", "--data",
+                 f.data, "--weights", f.last("emu"))):
+        run = t.run(CUDA, *verb, env=none)
+        if run.status:  # there may be one here
+            checks.refused(run, "^[^\n]*no GPU[^\n]*\n$", verb[0])
+    for verb in (("info",), ("info", "--json"), ("--help",), ("train",
+                 "--help"), ("train", "--print-config")):
+        checks.equal(t.run(CUDA, *verb, env=none).status, 0, " ".join(verb))
+
+
 def check_lost(checks, f):
     """The device goes away: what was saved before is whole."""
     for kernel in (1, 100, 200):
@@ -177,7 +207,7 @@ def main():
     f = Fixture()
     for check in (check_cpu, check_same_bits, check_commands, check_bad_loss,
                   check_machine, check_images, check_system_driver,
-                  check_failing_calls, check_lost):
+                  check_failing_calls, check_calls, check_verbs, check_lost):
         check(checks, f)
     checks.done()
 

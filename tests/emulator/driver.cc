@@ -16,6 +16,7 @@
  *     TGC_EMU_REFUSE=cubin  images that it does not load: cubin, ptx, all
  *     TGC_EMU_FAIL=CALL     this call runs out of memory
  *     TGC_EMU_LOST=N        from the Nth kernel on the device is lost
+ *     TGC_EMU_CALLS=FILE    how often each call came, written at the end
  */
 #include "cuda_api.h"
 #include "emulator.h"
@@ -23,6 +24,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -104,6 +106,7 @@ struct Driver {
     size_t taken;
     uint64_t ticket, random;
     long launches;
+    std::map<std::string, long> calls;
     CuResult broken; /* sticky, as on a GPU */
     std::string why;
 };
@@ -147,6 +150,7 @@ static CuResult break_down(CuResult result, const std::string &why)
 /* Every call that needs a context. */
 static CuResult ready(const char *call)
 {
+    driver.calls[call]++;
     if (driver.broken)
         return driver.broken;
     if (!driver.started)
@@ -322,6 +326,13 @@ CuResult cuDevicePrimaryCtxRetain(CuContext *context, CuDevice)
 
 CuResult cuDevicePrimaryCtxRelease_v2(CuDevice)
 {
+    const char *path = setting("TGC_EMU_CALLS");
+    FILE *file = *path ? fopen(path, "w") : nullptr;
+    for (const auto &call : driver.calls)
+        if (file)
+            fprintf(file, "%s %ld\n", call.first.c_str(), call.second);
+    if (file)
+        fclose(file);
     return OK;
 }
 

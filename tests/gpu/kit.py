@@ -135,6 +135,10 @@ def build(a):
     options = use(kit) if a.kit or os.path.isdir(kit) else []
     folder = os.path.abspath(a.build or os.path.join(SOURCE, "build", "gpu"))
     os.environ.update(TGC_SOURCE=SOURCE, TGC_BUILD=folder)
+    beside, inside = (os.path.join(SOURCE, *way) for way in (
+        ("..", "shared"), ("shared",)))
+    if not os.path.isdir(beside) and os.path.isdir(inside):
+        os.environ.setdefault("TGC_SHARED", inside)
     if a.build:
         return True
     jobs = str(len(os.sched_getaffinity(0)))

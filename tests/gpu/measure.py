@@ -31,7 +31,7 @@ def failed(what, message):
 
 
 def bench_row(task, case, what, steps):
-    """`bench`: one batch that stays, as PyTorch's has."""
+    """`bench`: synthetic images, sent to the GPU for each step."""
     if case.message:
         return failed(what, case.message)
     run = task.run(case.path + ".cuda", "bench", "--json", "--steps", steps,

@@ -57,8 +57,8 @@ def markdown(result):
     table = bench_table(rows)
     if table:
         lines += [f"A training step at batch 128, medians of {measure.STEPS} "
-                  "steps. *One batch*: synthetic images that stay on the GPU, "
-                  "as PyTorch's do. *Train*: with loading and augmentation.",
+                  "steps. *One batch*: synthetic images, sent to the GPU while "
+                  "the steps before run; PyTorch's stay there. *Train*: with loading and augmentation.",
                   "", *table, ""]
     for name, part in result["parts"].items():
         lines += [f"## {name}, {part['seconds']:.0f} s", "",
