@@ -5,6 +5,7 @@
  * cost say how it is cut. */
 #include "cuda_gemm.h"
 #include "print.h"
+#include "print_cuda_tile.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +198,9 @@ static const Tile tile_table[] = {
 
 enum {
     TILES = sizeof tile_table / sizeof *tile_table,
-    TILE_K = 16, /* of k at a time */
+    TILE_K = 16,    /* of k at a time */
+    TILE_SPARE = 8, /* elements between the lines of a tile of results */
+    SHARED_MOST = 48 * 1024,
     MMA_K = 32,
     MMA_STAGES = 3 /* tiles of k that are under way */
 };
@@ -280,7 +283,24 @@ static void print_names(const char *type, const Name *names, int n, FILE *out)
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
-static void print_tile_sizes(const Problem *p, const Tile *t, FILE *out)
+/* What is fused after a product. */
+typedef struct After {
+    bool fused;    /* is there anything? */
+    bool kept;     /* is the product itself in memory, too? */
+    int64_t bytes; /* of shared memory that it wants */
+    char *functions, *calls;
+} After;
+
+/* Elements from a line of a tile of results to the next.  Where it was the
+ * channels of all the result, pixel and channel would look like one loop. */
+static int line_of(const Problem *p, const Tile *t)
+{
+    int line = t->bn + TILE_SPARE;
+    return line == p->n ? line + TILE_SPARE : line;
+}
+
+static void print_tile_sizes(const Problem *p, const Tile *t, const After *f,
+                             FILE *out)
 {
     const Name names[] = {
         {"BM", t->bm},
@@ -293,8 +313,12 @@ static void print_tile_sizes(const Problem *p, const Tile *t, FILE *out)
         {"BATCHES", p->batches},
         {"K", p->k},
         {"MOST", VECTOR_BYTES / (int64_t)dtype_size(p->dtype)},
+        {"LINE", line_of(p, t)},
+        {"AFTER", f->bytes},
     };
+    const Name flags[] = {{"KEPT", f->kept}, {"FUSED", f->fused}};
     print_names("int", names, COUNT(names), out);
+    print_names("bool", flags, COUNT(flags), out);
 }
 
 static int64_t reach(const int64_t *dim, const int64_t *stride)
@@ -399,35 +423,116 @@ static int resident_blocks(const Tile *t)
     return blocks < 1 ? 1 : blocks;
 }
 
-static void print_kernel(const Problem *p, const Graph *g, const Step *s,
-                         const Tile *t, const char *name, FILE *out)
+static void print_arguments(const Graph *g, const Step *s, const After *f,
+                            FILE *out)
 {
-    const Node *n = &g->node[s->first];
-    fprintf(out,
-            "extern \"C\" __global__ void __launch_bounds__(%d, %d)\n%s(%s *"
-            "__restrict__ y0",
-            threads_of(t), resident_blocks(t), name, number_type(p->result));
+    const char *restricted = f->fused ? "" : "__restrict__ ";
+    for (uint32_t i = 0; i < s->n_out; i++)
+        fprintf(out, "%s%s *%sy%u", i ? ", " : "",
+                number_type(graph_type(g, s->out[i])->dtype), restricted, i);
     for (uint32_t i = 0; i < s->n_in; i++)
-        fprintf(out, ", const %s *__restrict__ x%u", number_type(p->dtype), i);
-    fprintf(out, ")\n{\n    tgc_gemm%s<%s_p", t->mma ? "_mma" : "", name);
-    print_classes(p, name, out);
-    fprintf(out, ">(\n        y0, x%u, x%u);\n}\n\n", operand(s, n->in[0]),
-            operand(s, n->in[1]));
+        fprintf(out, ", const %s *%sx%u",
+                number_type(graph_type(g, s->in[i])->dtype), restricted, i);
 }
 
-CudaGemm cuda_gemm_print(const Graph *g, const Step *s, const char *name,
+static void print_kernel(const Problem *p, const Graph *g, const Step *s,
+                         const Tile *t, const After *f, const char *name,
                          FILE *out)
 {
+    uint32_t id = step_anchor(g, s), y = 0;
+    const Node *n = &g->node[id];
+    while (f->kept && !value_equal(s->out[y], node_value(id, 0)))
+        y++;
+    fprintf(out, "extern \"C\" __global__ void __launch_bounds__(%d, %d)\n%s(",
+            threads_of(t), resident_blocks(t), name);
+    print_arguments(g, s, f, out);
+    fprintf(out, ")\n{\n    tgc_gemm%s<%s_p", t->mma ? "_mma" : "", name);
+    print_classes(p, name, out);
+    fprintf(out, ">(\n        ");
+    if (f->kept)
+        fprintf(out, "y%u", y);
+    else
+        fprintf(out, "(%s_p::R *)0", name);
+    fprintf(out, ", x%u, x%u, ", operand(s, n->in[0]), operand(s, n->in[1]));
+    if (f->fused)
+        fprintf(out,
+                "[&](const %s_p::R *tile, char *shared, int m, int n) {\n"
+                "%s        });\n}\n\n",
+                name, f->calls);
+    else
+        fprintf(out, "tgc_nothing());\n}\n\n");
+}
+
+/* ---- what is fused after ------------------------------------------------ */
+
+/* Results of any other kind are in several blocks' tiles, or in none. */
+static bool has_tile(const Problem *p, const Type *y)
+{
+    bool known = p->dtype == p->result &&
+                 (p->dtype == DT_F32 || dtype_is_half(p->dtype));
+    int64_t stride[MAX_RANK];
+    type_strides(y, stride);
+    int channel = p->kind == PROBLEM_MATMUL ? y->rank - 1 : 1;
+    return known && p->batches == 1 && p->kind != PROBLEM_GRAD_WEIGHT &&
+           p->n > 1 && stride[channel] == 1 &&
+           layout_dim(y->layout, y->rank, 0) == 0;
+}
+
+int64_t cuda_gemm_tile(const Graph *g, const Node *n)
+{
     Problem p;
-    problem_of(g, &g->node[s->first], &p);
+    if (!problem_of(g, n, &p) || !has_tile(&p, &n->type[0]))
+        return 0;
+    return choose_tile(&p)->bm;
+}
+
+static bool print_after(const Problem *p, const Graph *g, const Step *s,
+                        const Tile *t, const char *name, After *f, Error *e)
+{
+    const Value y = node_value(step_anchor(g, s), 0);
+    *f = (After){.fused = s->first != s->last, .kept = !s->n_out};
+    for (uint32_t i = 0; i < s->n_out; i++)
+        f->kept |= value_equal(s->out[i], y);
+    if (!f->fused)
+        return true;
+    CudaTile tile = {.value = y,
+                     .pixels = p->m,
+                     .channels = p->n,
+                     .rows = t->bm,
+                     .columns = t->bn,
+                     .line = line_of(p, t),
+                     .threads = threads_of(t)};
+    tile.shared =
+        SHARED_MOST - tile.rows * tile.line * (int64_t)dtype_size(p->result);
+    size_t size;
+    FILE *functions = open_memstream(&f->functions, &size);
+    FILE *calls = open_memstream(&f->calls, &size);
+    f->bytes = print_cuda_after(g, s, &tile, name, functions, calls, e);
+    fclose(functions);
+    fclose(calls);
+    return f->bytes >= 0;
+}
+
+bool cuda_gemm_print(const Graph *g, const Step *s, const char *name, FILE *out,
+                     CudaGemm *c, Error *e)
+{
+    Problem p;
+    After f;
+    problem_of(g, &g->node[step_anchor(g, s)], &p);
     const Tile *t = choose_tile(&p);
-    fprintf(out, "struct %s_p {\n    typedef %s T;\n    typedef %s R;\n", name,
-            number_type(p.dtype), number_type(p.result));
-    print_tile_sizes(&p, t, out);
-    if (p.kind != PROBLEM_MATMUL)
-        print_conv_sizes(&p, out);
-    fputs("};\n\n", out);
-    print_kernel(&p, g, s, t, name, out);
-    return (CudaGemm){.parts = blocks_of(&p, t),
-                      .threads = (uint32_t)threads_of(t)};
+    bool ok = print_after(&p, g, s, t, name, &f, e);
+    if (ok) {
+        fprintf(out, "struct %s_p {\n    typedef %s T;\n    typedef %s R;\n",
+                name, number_type(p.dtype), number_type(p.result));
+        print_tile_sizes(&p, t, &f, out);
+        if (p.kind != PROBLEM_MATMUL)
+            print_conv_sizes(&p, out);
+        fprintf(out, "};\n\n%s", f.fused ? f.functions : "");
+        print_kernel(&p, g, s, t, &f, name, out);
+    }
+    free(f.functions);
+    free(f.calls);
+    *c = (CudaGemm){.parts = blocks_of(&p, t),
+                    .threads = (uint32_t)threads_of(t)};
+    return ok;
 }

@@ -433,6 +433,14 @@ template <class P, class A, class B> struct tgc_block {
     }
 };
 
+/* What is fused after a product: nothing. */
+struct tgc_nothing {
+    template <class T>
+    __device__ void operator()(const T *, char *, int, int) const
+    {
+    }
+};
+
 template <class P, class A, class B, class Y>
 __device__ inline void
 tgc_put_results(typename P::R *y, const tgc_block<P, A, B> &block, int m, int n,
@@ -459,16 +467,36 @@ tgc_put_results(typename P::R *y, const tgc_block<P, A, B> &block, int m, int n,
     }
 }
 
+/* The tile of results for what is fused after: [BM][LINE]. */
+template <class P>
+__device__ inline void
+tgc_put_tile(typename P::R *tile, int m, int n,
+             typename tgc_math<typename P::T>::type (&sum)[P::TM][P::TN])
+{
+    __syncthreads(); /* the last tiles have been read */
+#pragma unroll
+    for (int i = 0; i < P::TM; i++)
+#pragma unroll
+        for (int j = 0; j < P::TN; j++)
+            tgc_narrow(sum[i][j], tile + (m + i) * P::LINE + n + j);
+    __syncthreads();
+}
+
 /* On the multipliers that every number type has. */
-template <class P, class A, class B, class Y>
+template <class P, class A, class B, class Y, class After>
 __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
-                         const typename P::T *b)
+                         const typename P::T *b, After after)
 {
     typedef typename tgc_math<typename P::T>::type Math;
     typedef tgc_tile<P, A, P::BM> TileA;
     typedef tgc_tile<P, B, P::BN> TileB;
-    __shared__ __align__(16) Math tile_a[2][P::BK * TileA::STRIDE];
-    __shared__ __align__(16) Math tile_b[2][P::BK * TileB::STRIDE];
+    constexpr int SIZE_A = P::BK * TileA::STRIDE, SIZE_B = P::BK * TileB::STRIDE;
+    constexpr int TILES = 2 * (SIZE_A + SIZE_B) * (int)sizeof(Math);
+    constexpr int LINES =
+        P::BM * P::LINE * (int)sizeof(typename P::R) + P::AFTER;
+    constexpr int BYTES = P::FUSED && LINES > TILES ? LINES : TILES;
+    __shared__ __align__(16) char shared[BYTES];
+    Math *const tile_a = (Math *)shared, *const tile_b = tile_a + 2 * SIZE_A;
     const tgc_block<P, A, B> block;
     const int m = (int)threadIdx.x / (P::BN / P::TN) * P::TM;
     const int n = (int)threadIdx.x % (P::BN / P::TN) * P::TN;
@@ -481,8 +509,8 @@ __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
     load_a.fetch(a, block.m, k, end);
     load_b.fetch(b, block.n, k, end);
     for (int turn = 0; k < end; turn ^= 1) {
-        load_a.put(tile_a[turn]);
-        load_b.put(tile_b[turn]);
+        load_a.put(tile_a + turn * SIZE_A);
+        load_b.put(tile_b + turn * SIZE_B);
         __syncthreads();
         k += P::BK;
         if (k < end) {
@@ -492,8 +520,8 @@ __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
 #pragma unroll 4
         for (int i = 0; i < P::BK; i++) {
             Math row[P::TM], column[P::TN];
-            tgc_read<P::TM>(&tile_a[turn][i * TileA::STRIDE + m], row);
-            tgc_read<P::TN>(&tile_b[turn][i * TileB::STRIDE + n], column);
+            tgc_read<P::TM>(tile_a + turn * SIZE_A + i * TileA::STRIDE + m, row);
+            tgc_read<P::TN>(tile_b + turn * SIZE_B + i * TileB::STRIDE + n, column);
 #pragma unroll
             for (int u = 0; u < P::TM; u++)
 #pragma unroll
@@ -501,6 +529,12 @@ __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
                     sum[u][v] += row[u] * column[v];
         }
     }
-    tgc_put_results<P, A, B, Y>(y, block, block.m + m, block.n + n, sum);
+    if (P::KEPT)
+        tgc_put_results<P, A, B, Y>(y, block, block.m + m, block.n + n, sum);
+    if (P::FUSED) {
+        typename P::R *tile = (typename P::R *)shared;
+        tgc_put_tile<P>(tile, m, n, sum);
+        after(tile, shared + LINES - P::AFTER, block.m, block.n);
+    }
 }
 

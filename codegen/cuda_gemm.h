@@ -20,9 +20,14 @@ typedef struct CudaGemm {
  * left to the generic kernel. */
 bool cuda_gemm_fits(const Graph *g, const Node *n);
 
-/* Prints the kernel `name` of a step of that one node. */
-CudaGemm cuda_gemm_print(const Graph *g, const Step *s, const char *name,
-                         FILE *out);
+/* Pixels of a result's tile (ir's pixel: all but the channel, or a row of a
+ * matrix), of which other nodes can be computed in the same kernel; 0: none. */
+int64_t cuda_gemm_tile(const Graph *g, const Node *n);
+
+/* Prints the kernel `name` of a step of such a node, and of what is fused after
+ * it.  False with a message. */
+bool cuda_gemm_print(const Graph *g, const Step *s, const char *name, FILE *out,
+                     CudaGemm *c, Error *e);
 
 /* Images to a partial result of a weight gradient: a divisor of the batch, so
  * that there are enough parts to fill a GPU. */

@@ -4,6 +4,7 @@
  *     global memory ── copies under way for STAGES tiles ──> shared memory
  *                   ── ldmatrix ──> registers ── mma ──> sums
  *                   ── through shared memory, in whole lines ──> results
+ *                      (there lies the tile for what is fused after)
  *
  * A block has WARPS_M x WARPS_N warps; each has WM x WN of the block's BM x BN
  * results, as 16 x 8 tiles.  Tiles in shared memory lie as what is gathered
@@ -83,7 +84,7 @@ __device__ inline void tgc_put_sums(typename P::R *y,
                                     const float (&sum)[WM / 16][WN / 8][4])
 {
     typedef typename P::R R;
-    constexpr int LINE = P::BN + 8;
+    constexpr int LINE = P::LINE;
     constexpr int MOST = 16 / (int)sizeof(R);
     constexpr int V = Y::NEXT != 1 ? 1 : Y::EVEN < MOST ? Y::EVEN : MOST;
     const int q = (int)threadIdx.x % 32 / 4, p = (int)threadIdx.x % 4 * 2;
@@ -98,7 +99,8 @@ __device__ inline void tgc_put_sums(typename P::R *y,
                            &lines[(m + i * 16 + q + u / 2 * 8) * LINE + n +
                                   j * 8 + p + u % 2]);
     __syncthreads();
-    for (int i = (int)threadIdx.x; i < P::BM * P::BN / V; i += P::THREADS) {
+    for (int i = (int)threadIdx.x; P::KEPT && i < P::BM * P::BN / V;
+         i += P::THREADS) {
         int row = i / (P::BN / V), column = i % (P::BN / V) * V;
         if (block.m + row < A::ROWS && block.n + column < B::ROWS)
             tgc_store(y + Y::place(block.m + row, block.n + column, block.batch,
@@ -107,9 +109,9 @@ __device__ inline void tgc_put_sums(typename P::R *y,
     }
 }
 
-template <class P, class A, class B, class Y>
+template <class P, class A, class B, class Y, class After>
 __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
-                             const typename P::T *b)
+                             const typename P::T *b, After after)
 {
     typedef typename P::T T;
     typedef tgc_half_tile<P, A, P::BM> TileA;
@@ -117,7 +119,8 @@ __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
     constexpr int WM = P::BM / P::WARPS_M, WN = P::BN / P::WARPS_N;
     constexpr int STAGE = TileA::ELEMENTS + TileB::ELEMENTS;
     constexpr int TILES = P::STAGES * STAGE * (int)sizeof(T);
-    constexpr int LINES = P::BM * (P::BN + 8) * (int)sizeof(typename P::R);
+    constexpr int LINES =
+        P::BM * P::LINE * (int)sizeof(typename P::R) + P::AFTER;
     __shared__ __align__(16) char shared[TILES > LINES ? TILES : LINES];
     T *const tiles = (T *)shared;
     const tgc_block<P, A, B> block;
@@ -171,5 +174,7 @@ __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
     }
     tgc_put_sums<P, A, B, Y, WM, WN>(y, block, (typename P::R *)shared, m, n,
                                      sum);
+    after((const typename P::R *)shared, shared + LINES - P::AFTER, block.m,
+          block.n);
 }
 

@@ -142,6 +142,19 @@ typedef struct KernelIr {
  * message where the nodes do not form a kernel. */
 KernelIr *kernel_lower(const Graph *g, const Step *s, Arena *a, Error *e);
 
+/* A value of which a kernel has a tile at hand: dense, its channels next to
+ * each other.  Counted from its first element, neighbours in one pixel are
+ * neighbours in the tile, too, and the next pixel is `line` elements on. */
+typedef struct TileValue {
+    Value value;
+    int64_t channels, line;
+} TileValue;
+
+/* The same of what a group computes after its anchor, of whose result there is
+ * a tile: an operand like others, but it lies so. */
+KernelIr *kernel_lower_after(const Graph *g, const Step *s, const TileValue *t,
+                             Arena *a, Error *e);
+
 /* Fill in nest->run. */
 void nest_arrange(Nest *n);
 

@@ -116,7 +116,8 @@ uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
     uint64_t hash = hash_text(0, text);
     uint32_t id = hash_find(&k->by_text, hash, text_same, &(TextKey){k, text});
     if (!id) {
-        const char *op = g->node[s->last].op->name;
+        uint32_t anchor = step_anchor(g, s);
+        const char *op = g->node[anchor ? anchor : s->last].op->name;
         KernelText t = {.name =
                             arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
                         .about = about_step(g, s, k->arena),

@@ -28,7 +28,7 @@ bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
     bool ok = true;
     FILE *f = open_memstream(&text, &size);
     if (step_anchor(g, s))
-        c = cuda_gemm_print(g, s, "@", f);
+        ok = cuda_gemm_print(g, s, "@", f, &c, e);
     else
         ok = print_generic(g, s, f, &c, e);
     fclose(f);

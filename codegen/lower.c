@@ -347,10 +347,12 @@ static void kernel_buffers(Lower *l, const Value *out, uint32_t n_out)
                 k->buffer[o].shared = k->buffer[n_out + i].shared = true;
 }
 
-KernelIr *kernel_lower(const Graph *g, const Step *s, Arena *a, Error *e)
+static KernelIr *lower_step(const Graph *g, const Step *s, const TileValue *t,
+                            Arena *a, Error *e)
 {
     KernelIr *k = arena_alloc(a, sizeof *k);
-    Lower l = {.g = g, .step = s, .arena = a, .error = e, .kernel = k};
+    Lower l = {
+        .g = g, .step = s, .arena = a, .error = e, .kernel = k, .tile = t};
     /* An update that is a step copies its operand into the state. */
     const Value *out = s->out;
     uint32_t n_out = s->n_out;
@@ -372,4 +374,36 @@ KernelIr *kernel_lower(const Graph *g, const Step *s, Arena *a, Error *e)
         k->parts += k->nest[i].run.parts;
     }
     return k;
+}
+
+KernelIr *kernel_lower(const Graph *g, const Step *s, Arena *a, Error *e)
+{
+    return lower_step(g, s, NULL, a, e);
+}
+
+static bool is_before(Value a, Value b)
+{
+    return a.node < b.node || (a.node == b.node && a.out < b.out);
+}
+
+KernelIr *kernel_lower_after(const Graph *g, const Step *s, const TileValue *t,
+                             Arena *a, Error *e)
+{
+    Step after = {.first = s->first, .last = s->last};
+    after.in = arena_array(a, s->n_in + 1, sizeof *after.in);
+    after.out = arena_array(a, s->n_out, sizeof *after.out);
+    for (uint32_t i = 0; i < s->n_out; i++)
+        if (!value_equal(s->out[i], t->value))
+            after.out[after.n_out++] = s->out[i];
+    bool placed = false; /* operands are in order */
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        if (!placed && is_before(t->value, s->in[i])) {
+            after.in[after.n_in++] = t->value;
+            placed = true;
+        }
+        after.in[after.n_in++] = s->in[i];
+    }
+    if (!placed)
+        after.in[after.n_in++] = t->value;
+    return lower_step(g, &after, t, a, e);
 }

@@ -37,7 +37,8 @@ typedef struct Lower {
     Arena *arena;
     Error *error;
     KernelIr *kernel;
-    Domain *domain; /* of the nest being built */
+    const TileValue *tile; /* NULL: none */
+    Domain *domain;        /* of the nest being built */
     Nest *nest;
     Pull *pull; /* what was pulled already; pull[0] is unused */
     size_t n_pulls, cap_pulls;

@@ -11,6 +11,8 @@
 /* cuda_prelude.cuh and so on */
 extern const char cuda_prelude[], cuda_gemm[], cuda_mma[], cuda_fetch[];
 
+enum { SHARED_MOST = 40 * 1024 }; /* of partial results at a time */
+
 /* ---- loops -------------------------------------------------------------- */
 
 /* Several steps of one loop at a time: its iterations, in vectors. */
@@ -105,7 +107,7 @@ static void print_threads(CudaPrinter *c)
     print_line(p, "row = live ? row : %" PRId64 ";", run->rows - 1);
 }
 
-static void print_elements(CudaPrinter *c)
+void cuda_print_elements(CudaPrinter *c)
 {
     Printer *p = &c->p;
     const Nest *n = p->nest;
@@ -128,12 +130,12 @@ static void print_nest(CudaPrinter *c)
     if (c->p.nest->n_reductions)
         cuda_print_rows(c);
     else
-        print_elements(c);
+        cuda_print_elements(c);
 }
 
 /* ---- functions ---------------------------------------------------------- */
 
-static void print_buffers(Printer *p, bool arguments)
+void cuda_print_buffers(Printer *p, bool arguments)
 {
     const KernelIr *k = p->kernel;
     for (uint32_t i = 0; i < k->n_buffers; i++) {
@@ -149,7 +151,7 @@ static void print_buffers(Printer *p, bool arguments)
     }
 }
 
-static void start_nest(CudaPrinter *c, const Nest *n)
+void cuda_start_nest(CudaPrinter *c, const Nest *n)
 {
     Printer *p = &c->p;
     p->nest = n;
@@ -166,9 +168,9 @@ static void start_nest(CudaPrinter *c, const Nest *n)
 static void print_nest_function(CudaPrinter *c, const char *name, uint32_t i)
 {
     Printer *p = &c->p;
-    start_nest(c, &p->kernel->nest[i]);
+    cuda_start_nest(c, &p->kernel->nest[i]);
     fprintf(p->out, "static __device__ void %s_part%u(", name, i);
-    print_buffers(p, false);
+    cuda_print_buffers(p, false);
     fprintf(p->out, ", char *shared, int part)\n{\n");
     p->indent = 1;
     print_nest(c);
@@ -180,7 +182,7 @@ static void print_call(CudaPrinter *c, const char *name, uint32_t i,
 {
     Printer *p = &c->p;
     fprintf(p->out, "%*s%s_part%u(", 4 * p->indent, "", name, i);
-    print_buffers(p, true);
+    cuda_print_buffers(p, true);
     fprintf(p->out, ", %s, (int)blockIdx.x", c->shared ? "shared" : "0");
     if (before)
         fprintf(p->out, " - %" PRId64, before);
@@ -192,7 +194,7 @@ static void print_kernel(CudaPrinter *c, const char *name, const int64_t *parts)
     Printer *p = &c->p;
     fprintf(p->out, "extern \"C\" __global__ void __launch_bounds__(%d)\n%s(",
             CUDA_THREADS, name);
-    print_buffers(p, false);
+    cuda_print_buffers(p, false);
     fprintf(p->out, ")\n{\n");
     p->indent = 1;
     if (c->shared)
@@ -216,7 +218,9 @@ static void print_kernel(CudaPrinter *c, const char *name, const int64_t *parts)
 int64_t print_cuda_kernel(const KernelIr *k, const char *name, FILE *out)
 {
     CudaPrinter c = {
-        .p = {.out = out, .kernel = k, .arena = arena_new(), .function = ""}};
+        .p = {.out = out, .kernel = k, .arena = arena_new(), .function = ""},
+        .threads = CUDA_THREADS,
+        .shared_most = SHARED_MOST};
     int64_t all = 0;
     int64_t *parts = arena_array(c.p.arena, k->n_nests, sizeof *parts);
     for (uint32_t i = 0; i < k->n_nests; i++) {

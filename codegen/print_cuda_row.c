@@ -11,8 +11,7 @@
 
 enum {
     WARP = 32,
-    SHARED_MOST = 40 * 1024, /* of partial results at a time */
-    UNROLL_EXPRS = 48        /* that are few: positions at once */
+    UNROLL_EXPRS = 48 /* that are few: positions at once */
 };
 
 /* Accumulators: one, or one for each of the row's neighbours. */
@@ -88,7 +87,8 @@ static void open_positions(CudaPrinter *c, const Level *l)
 /* Rows that are none of this thread's are not stored. */
 static const char *live(const CudaPrinter *c)
 {
-    return c->run.along > 1 && c->run.rows % c->run.across ? "live" : "";
+    bool some = c->run.along > 1 && c->run.rows % c->run.across;
+    return c->tile || some ? "live" : "";
 }
 
 static void print_stores(CudaPrinter *c, const Level *l)
@@ -135,7 +135,7 @@ static void print_shuffles(CudaPrinter *c, uint32_t r)
 static int64_t bytes_of(const CudaPrinter *c, uint32_t r)
 {
     DType t = c->p.nest->reduction[r].node->type[0].dtype;
-    return (t == DT_F64 || t == DT_I64 ? 8 : 4) * CUDA_THREADS *
+    return (t == DT_F64 || t == DT_I64 ? 8 : 4) * c->threads *
            (int64_t)lanes(c);
 }
 
@@ -159,7 +159,7 @@ static const char *shared_at(CudaPrinter *c, uint32_t r, const char *more)
 {
     return arena_printf(
         c->p.arena, "s%u[threadIdx.x%s%s]", r,
-        is_vector(c) ? arena_printf(c->p.arena, " + u * %d", CUDA_THREADS) : "",
+        is_vector(c) ? arena_printf(c->p.arena, " + u * %d", c->threads) : "",
         more);
 }
 
@@ -210,7 +210,7 @@ static void add_up(CudaPrinter *c, const Level *l)
         int64_t bytes = bytes_of(c, l->reduction[begin]);
         for (end = begin + 1; end < l->n_reductions; end++) {
             bytes += bytes_of(c, l->reduction[end]);
-            if (bytes > SHARED_MOST)
+            if (bytes > c->shared_most)
                 break;
         }
         print_tree(c, l, begin, end);
@@ -230,7 +230,7 @@ static bool overwrites(const CudaPrinter *c, const Level *l)
 static void store_row(CudaPrinter *c, const Level *l)
 {
     Printer *p = &c->p;
-    bool all = c->run.along == 1;
+    bool all = c->run.along == 1 && !c->tile;
     if (!l->n_stores)
         return;
     /* Each thread of the row has read what the first is about to replace. */

@@ -76,6 +76,23 @@ static uint32_t pull_const(Lower *l, DType dtype, double value)
         l->nest, (Expr){.kind = EXPR_CONST, .dtype = dtype, .value = value});
 }
 
+/* Where the element lies in the tile of the value, counted from where the
+ * value's first one would. */
+static Index tile_place(const TileValue *t, const Type *type,
+                        const Index *index)
+{
+    int64_t stride[MAX_RANK];
+    type_strides(type, stride);
+    Index place = index_const(0);
+    for (int d = 0; d < type->rank; d++) {
+        int64_t step = stride[d] < t->channels
+                           ? stride[d]
+                           : stride[d] / t->channels * t->line;
+        place = index_add(place, index_scale(index[d], step));
+    }
+    return place;
+}
+
 static uint32_t pull_load(Lower *l, Value v, uint32_t buffer,
                           const Index *index, uint32_t guards)
 {
@@ -86,6 +103,8 @@ static uint32_t pull_load(Lower *l, Value v, uint32_t buffer,
               .guards = guards,
               .value = 1, /* under a guard nobody looks, but / 0 would trap */
               .at = lower_place(t, index)};
+    if (l->tile && value_equal(v, l->tile->value))
+        e.at = tile_place(l->tile, t, index);
     e.varies = index_varies(l->nest, &e.at, VAR_REDUCED) ||
                guards_vary(l->nest, guards, VAR_REDUCED);
     return nest_add_expr(l->nest, e);

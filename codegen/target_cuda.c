@@ -3,11 +3,15 @@
 #include "build.h"
 #include "cuda_gemm.h"
 #include "targets.h"
+#include <string.h>
 
 enum {
     BLOCKS_WANTED = 256,   /* that keep every processor of a GPU busy */
     BLOCK_ELEMENTS = 2048, /* less is not worth a block of its own */
-    BLOCK_COLUMNS = 128    /* kept elements side by side that a block takes */
+    BLOCK_COLUMNS = 128,   /* kept elements side by side that a block takes */
+    UNIT_MOST = 128,       /* pixels that a product's tile holds */
+    UNIT_LEAST = 16,
+    UNITS_LEAST = 128
 };
 
 static Layout cuda_layout(const Target *t, const Graph *g, const Node *n,
@@ -23,11 +27,36 @@ static Layout cuda_layout(const Target *t, const Graph *g, const Node *n,
     return layout_channels_last(type->rank);
 }
 
+/* Pieces of a sum for each channel, such that whatever makes the pixels can add
+ * up the pieces: each in a tile, of one image, whole lines.  0: there are none.
+ */
+static int64_t tile_splits(const Type *t, const int64_t *axes, int n_axes)
+{
+    int64_t pixels = type_elements(t) / (t->rank > 1 ? t->dim[1] : 1);
+    if (t->rank < 3 || n_axes != t->rank - 1 || n_axes < 1 || axes[0] != 0 ||
+        axes[1] != 2)
+        return 0;
+    int64_t most = pixels / UNITS_LEAST;
+    most = most < UNIT_MOST ? most : UNIT_MOST;
+    int64_t unit = 1;
+    for (int d = t->rank - 1; d >= 2; d--)
+        for (int64_t left = t->dim[d]; left > 1; left /= 2) {
+            if (left % 2)
+                return 0;
+            if (unit * 2 > most)
+                return unit < UNIT_LEAST ? 0 : pixels / unit;
+            unit *= 2;
+        }
+    return unit < UNIT_LEAST ? 0 : pixels / unit;
+}
+
 static int cuda_splits(const Target *t, const Type *operand,
                        const int64_t *axes, int n_axes)
 {
     (void)t;
-    int64_t reduced = 1;
+    int64_t reduced = 1, tiles = tile_splits(operand, axes, n_axes);
+    if (tiles > 0 && tiles < INT32_MAX)
+        return (int)tiles;
     for (int i = 0; i < n_axes; i++)
         reduced *= operand->dim[axes[i]];
     int64_t elements = type_elements(operand), kept = elements / reduced;
@@ -61,7 +90,111 @@ static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
     (void)t;
     bool whole =
         node_is_whole(n) && cuda_gemm_fits(g, n) && !wants_weights(g, n);
-    return (Anchor){.pieces = whole};
+    if (!whole || !cuda_gemm_tile(g, n))
+        return (Anchor){.pieces = whole};
+    return (Anchor){.pieces = n->type[0].dim[0], .after = 1};
+}
+
+/* Elements that are folded into one: a unit of pixels in a row in memory, each
+ * channel by itself.  0: it is anything else. */
+static int64_t unit_of(const Type *t, const int64_t *axes, int n_axes,
+                       int64_t channels)
+{
+    int64_t unit = 1;
+    bool inside = true;
+    int last = layout_dim(t->layout, t->rank, t->rank - 1);
+    if (t->dim[last] != channels)
+        return 0;
+    for (int place = t->rank - 1; place >= 0; place--) {
+        int d = layout_dim(t->layout, t->rank, place);
+        bool folded = false;
+        for (int i = 0; i < n_axes; i++)
+            folded |= axes[i] == d;
+        if (t->dim[d] == 1 || (d == last && !folded))
+            continue;
+        if (folded && (!inside || d == last))
+            return 0;
+        inside = folded;
+        unit *= folded ? t->dim[d] : 1;
+    }
+    return unit;
+}
+
+typedef struct After {
+    const Graph *g;
+    const Node *anchor;
+    int64_t tile, channels;
+} After;
+
+static bool fits_units(const After *a, const Node *n)
+{
+    int count;
+    const int64_t *axes = node_ints(n, "axes", &count);
+    int64_t unit =
+        unit_of(graph_type(a->g, n->in[0]), axes, count, a->channels);
+    return unit && a->tile % unit == 0;
+}
+
+/* Does the broadcast put its operand back where `pick` took it? */
+static bool puts_back(const After *a, const Node *spread, const Node *pick)
+{
+    const Type *t = graph_type(a->g, pick->in[0]);
+    int n_dims, n_axes, d = 0;
+    const int64_t *dims = node_ints(spread, "dims", &n_dims);
+    const int64_t *axes = node_ints(pick, "axes", &n_axes);
+    if (!type_same_shape(&spread->type[0], t) || n_dims + n_axes != t->rank)
+        return false;
+    for (int i = 0; i < n_axes; i++)
+        for (d = 0; d < n_dims; d++)
+            if (dims[d] == axes[i])
+                return false;
+    return fits_units(a, pick);
+}
+
+/* Where v is read, is the anchor's result read at the same place, or at one of
+ * the same unit? */
+static bool reads_tile(const After *a, Value v)
+{
+    const Node *spread = NULL;
+    bool fits = true;
+    for (;;) {
+        const Node *n = graph_node(a->g, v);
+        if (n == a->anchor)
+            return fits && !spread;
+        if (!node_has(n, T_VIEW) || n->n_in != 1)
+            return true;
+        if (!spread && !strcmp(n->op->name, "broadcast")) {
+            spread = n;
+        } else if (spread && !strcmp(n->op->name, "pick")) {
+            fits &= puts_back(a, spread, n);
+            spread = NULL;
+        } else {
+            fits &= view_keeps_order(n, graph_type(a->g, n->in[0]));
+        }
+        v = n->in[0];
+    }
+}
+
+/* After a product: what is elementwise, and sums that lie within its tiles. */
+static bool cuda_joins(const Target *t, const Graph *g, const Node *anchor,
+                       int operand, const Node *n)
+{
+    (void)t;
+    const Type *y = &anchor->type[0];
+    int64_t channels = y->dim[node_is(anchor, &op_matmul) ? y->rank - 1 : 1];
+    const After a = {g, anchor, cuda_gemm_tile(g, anchor), channels};
+    bool reduces = node_has(n, T_REDUCE);
+    if (operand >= 0 || node_has(n, T_RANDOM) || n->n_out != 1 ||
+        !(reduces || node_has(n, T_ELEMENTWISE)))
+        return false;
+    const Type *all = reduces ? graph_type(g, n->in[0]) : &n->type[0];
+    if (type_elements(all) != type_elements(y) ||
+        (reduces && !fits_units(&a, n)))
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (!reads_tile(&a, n->in[i]))
+            return false;
+    return true;
 }
 
 /* The same convolution of weights that lie channels-last. */
@@ -166,6 +299,7 @@ const Target target_cuda = {
     .lower = cuda_lower,
     .splits = cuda_splits,
     .anchor = cuda_anchor,
+    .joins = cuda_joins,
     .scratch = cuda_scratch,
     .seconds = cuda_seconds,
 };

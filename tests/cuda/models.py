@@ -82,7 +82,7 @@ def model_kernels(path, precision):
         body = text[start:end]
         body = body[body.index("*/") + 3:]  # the comment names the model
         name = re.search(r"__launch_bounds__\([^)]*\)\n(\w+)\(", body).group(1)
-        body = re.sub(rf"\b{name}(?=_part|_p\b|\b)", "@", body)
+        body = re.sub(rf"\b{name}(?=_part|_after|_p\b|\b)", "@", body)
         digest = hashlib.sha256(body.encode()).hexdigest()[:16]
         kernels[f"{re.sub('^k[0-9]+_', '', name)}_{digest}"] = body
     return text[:begin], kernels
