@@ -10,16 +10,22 @@
 #include <math.h>
 #include <string.h>
 
-#define INIT_WORDS "he xavier lecun zeros"
-#define INIT_PARAM                                                             \
+#define INIT_PARAM(more, doc_more)                                             \
     {                                                                          \
         "init", PARAM_WORD,                                                    \
-            .value = "he", .words = INIT_WORDS,                                \
+            .value = "he", .words = "he xavier lecun zeros" more,              \
             .doc =                                                             \
                 "start values: `he` normal with variance 2 / fan-in, `lecun` " \
                 "normal with 1 / fan-in, `xavier` uniform within "             \
-                "sqrt(6 / (fan-in + fan-out)), `zeros`"                        \
+                "sqrt(6 / (fan-in + fan-out)), `zeros`" doc_more               \
     }
+#define WHITEN_DOC                                                             \
+    "; `whiten`, for a first layer that is then frozen: the principal "        \
+    "components of the training images' patches, the strongest first, each "   \
+    "divided by its standard deviation, then the same with the other sign"
+
+enum { PATCH_MOST = 512 }; /* values; the components take its cube */
+#define PATCH_EPS 5e-4     /* added to variances that are divided by */
 
 static Start weight_start(const LayerCall *c, double fan_in, double fan_out)
 {
@@ -30,6 +36,8 @@ static Start weight_start(const LayerCall *c, double fan_in, double fan_out)
         return (Start){INIT_NORMAL, 0, sqrt(1 / fan_in)};
     if (!strcmp(init, "he"))
         return (Start){INIT_NORMAL, 0, sqrt(2 / fan_in)};
+    if (!strcmp(init, "whiten"))
+        return (Start){INIT_PATCHES, PATCH_EPS, sqrt(1 / fan_in)};
     double bound = sqrt(6 / (fan_in + fan_out));
     return (Start){INIT_UNIFORM, -bound, bound};
 }
@@ -91,6 +99,38 @@ static bool check_conv(LayerCall *c, const Type *x, const Geometry *g)
     return false;
 }
 
+/* Does the convolution see the images themselves, each patch by all filters?
+ * In evaluation they may be mirrored before: training's answer counts. */
+static bool check_whiten(LayerCall *c, Value x, const Type *w, const Geometry *g)
+{
+    const Node *from = graph_node(c->el->graph, x);
+    int64_t patch = w->dim[1] * w->dim[2] * w->dim[3];
+    if (strcmp(layer_word(c, "init"), "whiten"))
+        return true;
+    if (node_is(from, &op_cast))
+        from = graph_node(c->el->graph, from->in[0]);
+    if (c->el->training && !node_is(from, &op_input))
+        layer_fail(c, "x", "init = whiten is for the layer that takes the "
+                           "images of the net");
+    else if (g->groups > 1 || g->dilation[0] > 1 || g->dilation[1] > 1)
+        layer_fail(c, g->groups > 1 ? "groups" : "dilation",
+                   "init = whiten is for plain convolutions");
+    else if (patch > PATCH_MOST)
+        layer_fail(c, "kernel",
+                   "init = whiten: a patch has %" PRId64
+                   " values, the most is %d",
+                   patch, PATCH_MOST);
+    else if (w->dim[0] > 2 * patch)
+        layer_fail(c, "channels",
+                   "init = whiten: patches of %" PRId64
+                   " values have as many components, so at most %" PRId64
+                   " channels, not %" PRId64,
+                   patch, 2 * patch, w->dim[0]);
+    else
+        return true;
+    return false;
+}
+
 static Datum build_conv(LayerCall *c)
 {
     Value x = layer_tensor(c, "x");
@@ -105,6 +145,8 @@ static Datum build_conv(LayerCall *c)
     double window = (double)g.kernel[0] * (double)g.kernel[1];
     double fan_in = (double)type.dim[1] * window;
     double fan_out = (double)(channels / g.groups) * window;
+    if (!check_whiten(c, x, &type, &g))
+        return datum_error();
     Value w = layer_state(c, "weight", &type, STATE_PARAM,
                           weight_start(c, fan_in, fan_out));
     Attr attr[] = {
@@ -137,7 +179,7 @@ const Layer layer_conv = {
              .doc = "each group of channels sees its own part of the input"},
             {"bias", PARAM_BOOL, "true",
              .doc = "a number added to each channel"},
-            INIT_PARAM,
+            INIT_PARAM(" whiten", WHITEN_DOC),
             {0}},
     .build = build_conv,
 };
@@ -174,7 +216,7 @@ const Layer layer_dense = {
             {"x", PARAM_TENSOR, .value = NULL},
             {"units", PARAM_INT, NULL, 1, 1e9, .doc = "features of the result"},
             {"bias", PARAM_BOOL, "true", .doc = "a number added to each unit"},
-            INIT_PARAM,
+            INIT_PARAM("", ""),
             {0}},
     .build = build_dense,
 };

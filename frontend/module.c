@@ -175,7 +175,7 @@ static void add_loss(Elab *el, Value scores, Value label)
     output(el, "correct", sum(el, correct));
 }
 
-/* ---- graphs
+/* ---- the input
  * -------------------------------------------------------------------------- */
 
 /* The one input of the net: its shape; false after a message. */
@@ -220,6 +220,55 @@ static Value to_precision(Elab *el, Value image)
     return node1(el, &op_cast, image, &dtype, 1);
 }
 
+/* ---- evaluation of mirrored images -------------------------------------- */
+
+/* v between zeros: `low` rows before it and `high` behind it. */
+static Value between_rows(Elab *el, Value v, int64_t low, int64_t high)
+{
+    Attr attr[] = {attr_ints("low", (const int64_t[]){low, 0, 0, 0}, 4),
+                   attr_ints("high", (const int64_t[]){high, 0, 0, 0}, 4),
+                   attr_ints("step", (const int64_t[]){1, 1, 1, 1}, 4)};
+    return node1(el, &op_pad, v, attr, 3);
+}
+
+/* Rows begin .. begin + n-1 of [M, classes]. */
+static Value some_rows(Elab *el, Value v, int64_t begin, int64_t n)
+{
+    int64_t classes = graph_type(el->graph, v)->dim[1];
+    Attr attr[] = {attr_ints("start", (const int64_t[]){begin, 0}, 2),
+                   attr_ints("stop", (const int64_t[]){begin + n, classes}, 2),
+                   attr_ints("step", (const int64_t[]){1, 1}, 2)};
+    return node1(el, &op_slice, v, attr, 3);
+}
+
+/* The net runs once, on a batch of twice the size: the images [N,C,H,W], then
+ * their mirror images. */
+static Datum scores_of_both(Elab *el, Value image)
+{
+    const int64_t n = el->batch;
+    Attr axes = attr_ints("axes", (const int64_t[]){3}, 1);
+    Value mirrored = node1(el, &op_reverse, image, &axes, 1);
+    Value both = node2(el, &op_add, between_rows(el, image, 0, n),
+                       between_rows(el, mirrored, n, 0));
+    Datum scores = elab_run_net(el, both);
+    if (el->diag->errors || !check_scores(el, scores))
+        return datum_error();
+    Value sum = node2(el, &op_add, some_rows(el, scores.tensor, 0, n),
+                      some_rows(el, scores.tensor, n, n));
+    Value half = constant(el, *graph_type(el->graph, sum), 0.5);
+    return datum_tensor(node2(el, &op_mul, sum, half));
+}
+
+static Datum scores_of(Elab *el, Value image)
+{
+    bool both = settings_number(&el->module->settings, "test_flip") != 0;
+    return both && !el->training ? scores_of_both(el, image)
+                                 : elab_run_net(el, image);
+}
+
+/* ---- graphs
+ * -------------------------------------------------------------------------- */
+
 static void build_graph(Elab *el, const char *name, bool training,
                         int64_t batch)
 {
@@ -239,7 +288,7 @@ static void build_graph(Elab *el, const char *name, bool training,
             input(el, "lr", &scalar);
         if (training && el->parts > 1)
             input(el, "share", &exact); /* of the step's images */
-        Datum scores = elab_run_net(el, to_precision(el, x));
+        Datum scores = scores_of(el, to_precision(el, x));
         if (!el->diag->errors && check_scores(el, scores)) {
             note_classes(el, scores.tensor);
             add_loss(el, scores.tensor, y);

@@ -189,6 +189,8 @@ typedef enum InitKind {
     INIT_CONST,   /* a */
     INIT_NORMAL,  /* mean a, standard deviation b */
     INIT_UNIFORM, /* a <= x < b */
+    INIT_PATCHES, /* whitens patches of the training images, a: added to their
+                     variances; without images normal, deviation b */
     INIT_KINDS
 } InitKind;
 

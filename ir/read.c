@@ -430,11 +430,12 @@ static int read_choice(Reader *r, const char *const *list, int n)
     return -1;
 }
 
-/* init = ("const" "(" a | ("normal" | "uniform") "(" a "," b) ")" */
+/* init = ("const" "(" a | ("normal" | "uniform" | "patches") "(" a "," b) ")" */
 static bool read_init(Reader *r, State *s)
 {
     /* "frozen" may come first */
-    const char *const list[] = {"const", "normal", "uniform", "frozen"};
+    const char *const list[] = {"const", "normal", "uniform", "patches",
+                                "frozen"};
     int k = read_choice(r, list, INIT_KINDS + !s->frozen);
     if (k < 0)
         return false;

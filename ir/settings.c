@@ -143,6 +143,8 @@ const SettingSpec setting_table[] = {
      .doc = "Evaluations without a better accuracy after which training stops; 0: it never does."},
     {"min_delta", SET_FLOAT, "0", .low = 0, .high = 1, .run_time = true,
      .doc = "By how much an accuracy (0 to 1) must be higher to count as better for patience."},
+    {"test_flip", SET_BOOL, "false",
+     .doc = "Evaluation looks at each image and at its mirror image, and takes the mean of the two's scores."},
     {"tail", SET_WORD, "drop", .words = "drop keep",
      .doc = "What happens to the last partial batch of an epoch in training; evaluation always counts every image."},
     {"precision", SET_WORD, "f32", .words = "f32 bf16 f16 f64",

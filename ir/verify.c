@@ -220,6 +220,8 @@ static bool check_entry(const Module *m, const State *s, Error *e)
     if (!isfinite(s->init_a) || !isfinite(s->init_b))
         return error_set(e, "state %.100s: its start is not finite", s->name);
     if ((s->init == INIT_NORMAL && s->init_b < 0) ||
+        (s->init == INIT_PATCHES &&
+         (s->init_a <= 0 || s->init_b < 0 || s->type.rank != 4)) ||
         (s->init == INIT_UNIFORM && s->init_b < s->init_a))
         return error_set(e,
                          "state %.100s: %.9g and %.9g do not describe a "

@@ -40,9 +40,9 @@ static void values_at(const PlanState *t, uint64_t seed, uint64_t name,
                       int64_t block, double value[FOUR])
 {
     uint32_t word[FOUR];
-    if (t->init == PLAN_NORMAL || t->init == PLAN_UNIFORM)
+    if (t->init != PLAN_CONST)
         words_at(seed, name, block, word);
-    if (t->init == PLAN_NORMAL) {
+    if (t->init == PLAN_NORMAL || t->init == PLAN_PATCHES) {
         normal_pair(word, value);
         normal_pair(word + 2, value + 2);
     }
@@ -50,6 +50,9 @@ static void values_at(const PlanState *t, uint64_t seed, uint64_t name,
         switch (t->init) {
         case PLAN_NORMAL:
             value[i] = t->init_a + t->init_b * value[i];
+            break;
+        case PLAN_PATCHES:
+            value[i] = t->init_b * value[i];
             break;
         case PLAN_UNIFORM:
             value[i] =

@@ -87,6 +87,25 @@ const char *loader_class_name(const Loader *l, int64_t class)
                : NULL;
 }
 
+bool loader_image(const Loader *l, int64_t index, float *to, Status *s)
+{
+    const DataSet *d = &l->set;
+    size_t size = (size_t)(d->c * d->h * d->w);
+    Augment plain = l->augment;
+    plain.stride_c = d->h * d->w;
+    plain.stride_h = d->w;
+    plain.stride_w = 1;
+    uint8_t *scratch = d->pixels ? NULL : malloc(size);
+    if (!d->pixels && !scratch)
+        return status_fail(s, "no memory for an image");
+    const uint8_t *pixels = d->pixels ? d->pixels + (size_t)index * size
+                                      : d->fetch(d, index, scratch, s);
+    if (pixels)
+        augment_render(&plain, (View){0, 0, 1}, pixels, to);
+    free(scratch);
+    return pixels != NULL;
+}
+
 int64_t loader_batches(const Loader *l)
 {
     int64_t batch = l->image.dim[0];

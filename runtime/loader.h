@@ -105,6 +105,9 @@ int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
  * an image, u8 [c,h,w]. */
 const float *loader_values(const Loader *l);
 bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s);
+/* An image of the data as it is, only normalised: plain f32 [c,h,w] as in
+ * options.image.  False where it cannot be read. */
+bool loader_image(const Loader *l, int64_t index, float *to, Status *s);
 
 /* Begin with batch `first` of the epoch; the last one is end-1.  The loader
  * must be stopped, or at its end.  Allocates nothing. */

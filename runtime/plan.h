@@ -93,14 +93,20 @@ typedef struct PlanSetting {
 /* Same numbers as the IR's StateRole. */
 typedef enum PlanRole { PLAN_PARAM, PLAN_BUFFER, PLAN_SLOT, PLAN_RUN } PlanRole;
 
-typedef enum PlanInit { PLAN_CONST, PLAN_NORMAL, PLAN_UNIFORM } PlanInit;
+typedef enum PlanInit {
+    PLAN_CONST,
+    PLAN_NORMAL,
+    PLAN_UNIFORM,
+    PLAN_PATCHES /* whiten.h; without images normal, mean 0 */
+} PlanInit;
 
 typedef struct PlanState {
     const char *name, *of; /* "layer1.0.conv1.weight"; slots: of which one */
     PlanType type;
     uint8_t role, init;
     bool frozen;
-    double init_a, init_b; /* const a; mean a, deviation b; a <= x < b */
+    double init_a, init_b; /* const a; mean a, deviation b; a <= x < b;
+                              patches: eps a, deviation b */
     int64_t offset, bytes;
 } PlanState;
 

@@ -22,6 +22,7 @@
 #include "rundir.h"
 #include "schedule.h"
 #include "stop.h"
+#include "whiten.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -491,6 +492,8 @@ static bool open_weights(Train *t, Status *s)
         return false;
     if (t->resumed)
         return checkpoint_load(t->resumed, CHECKPOINT_RESUME, e, s);
+    if (!whiten_states(e, t->images, s))
+        return false;
     return !t->session.options->init || open_init(t->session.options, e, s);
 }
 
@@ -688,8 +691,8 @@ static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
     /* Before any other thread, so that signals come to one place. */
     t->session.signals = t->signals = signals_open(s);
     if (!t->signals || !open_resumed(t, s) || !open_folder(t, s) ||
-        !session_executor(&t->session, s) || !open_weights(t, s) ||
-        !open_data(t, s) || !open_outputs(t, s))
+        !session_executor(&t->session, s) || !open_data(t, s) ||
+        !open_weights(t, s) || !open_outputs(t, s))
         return false;
     open_end(t);
     train_greet(t);

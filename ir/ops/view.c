@@ -148,6 +148,56 @@ const OpDesc op_transpose = {
     .map = map_transpose,
 };
 
+/* ---- reverse ------------------------------------------------------------ */
+
+static bool infer_reverse(const Infer *f)
+{
+    const int64_t *axes;
+    int n;
+    if (!infer_axes(f, "axes", f->in[0]->rank, &axes, &n))
+        return false;
+    f->out[0] = *f->in[0];
+    return true;
+}
+
+static void map_reverse(const Node *n, const Type *in, ViewMap *map)
+{
+    int count;
+    const int64_t *axes = node_ints(n, "axes", &count);
+    for (int d = 0; d < in->rank; d++)
+        map->coef[d][d] = 1;
+    for (int i = 0; i < count; i++) {
+        map->coef[axes[i]][axes[i]] = -1;
+        map->offset[axes[i]] = in->dim[axes[i]] - 1;
+    }
+}
+
+static void grad_reverse(Graph *g, uint32_t id, const Value *dout, Value *din)
+{
+    int n;
+    const int64_t *axes = node_ints(&g->node[id], "axes", &n);
+    Attr attr = attr_ints("axes", axes, n);
+    din[0] = ir_node(g, &op_reverse, dout, 1, &attr, 1);
+}
+
+const OpDesc op_reverse = {
+    .name = "reverse",
+    .doc = "the elements in the opposite order along some dimensions",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .traits = T_VIEW,
+    .half = HALF_YES,
+    .attrs = (const AttrSpec[]){{"axes", ATTR_INTS, NULL, "which, rising"},
+                                {0}},
+    .samples = SAMPLES("(f32[7]) {axes=[0]}", "(f32[2,3,5]) {axes=[0,2]}",
+                       "(f32[2,3,4,17]) {axes=[3]}", "(i32[6]) {axes=[]}"),
+    .infer = infer_reverse,
+    .grad = grad_reverse,
+    .cost = cost_bytes,
+    .map = map_reverse,
+};
+
 /* ---- slice -------------------------------------------------------------- */
 
 static bool infer_slice(const Infer *f)

@@ -170,6 +170,17 @@ static Value make_slice(Maker *m, Value v)
     return ir_node(m->g, op_named("slice"), &v, 1, attr, 3);
 }
 
+static Value make_reverse(Maker *m, Value v)
+{
+    int64_t axes[MAX_RANK];
+    int n = 0;
+    for (int d = 0; d < type_of(m, v)->rank; d++)
+        if (below(m, 2))
+            axes[n++] = d;
+    Attr attr = attr_ints("axes", axes, n);
+    return ir_node(m->g, op_named("reverse"), &v, 1, &attr, 1);
+}
+
 static Value make_pad(Maker *m, Value v)
 {
     const Type *t = type_of(m, v);
@@ -200,7 +211,7 @@ static void make_node(Maker *m)
                                    make_binary,    make_reduce, make_broadcast,
                                    make_broadcast, make_row_op, make_reshape,
                                    make_transpose, make_slice,  make_pad,
-                                   make_select,    make_row_op};
+                                   make_select,    make_row_op, make_reverse};
     Make *make = makers[below(m, sizeof makers / sizeof *makers)];
     Value v = any(m);
     bool shape = make == make_transpose || make == make_slice ||

@@ -4,6 +4,7 @@ the loss, and the weights after each step. The net is one dense layer."""
 import math
 import os
 
+import draws
 import tgctest as t
 
 SIZE, CLASSES, BATCH, SAMPLES, SEED, LR, SMOOTH = 6, 10, 8, 44, 5, 0.5, 0.1
@@ -22,37 +23,20 @@ train {{
 """
 
 
-# ---- random numbers: Philox4x32-10, as runtime/rng.h says -------------------
+# ---- random numbers ---------------------------------------------------------
+
+SHUFFLE, AUGMENT = 1, 2
+MIXING = draws.Mixing(mixup=ALPHA, mixup_share=0.4, cutmix=1, cutmix_share=0.3)
 
 
 def word(stream, step, element):
-    key = [SEED & 0xFFFFFFFF, SEED >> 32]
-    block = element // 4
-    c = [block & 0xFFFFFFFF, block >> 32, step, stream]
-    for _ in range(10):
-        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [q >> 32 ^ c[1] ^ key[0], q & 0xFFFFFFFF,
-             p >> 32 ^ c[3] ^ key[1], p & 0xFFFFFFFF]
-        key = [(key[0] + 0x9E3779B9) & 0xFFFFFFFF,
-               (key[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c[element % 4]
-
-
-def below(value, n):
-    return value * n >> 32
-
-
-def unit(value):
-    return (value >> 8) / 2**24
-
-
-SHUFFLE, AUGMENT, MIX = 1, 2, 5
+    return draws.word(SEED, stream, step, element)
 
 
 def order(epoch):
     o = list(range(SAMPLES))
     for i in range(SAMPLES - 1, 0, -1):
-        j = below(word(SHUFFLE, epoch, i), i + 1)
+        j = draws.below(word(SHUFFLE, epoch, i), i + 1)
         o[i], o[j] = o[j], o[i]
     return o
 
@@ -65,7 +49,7 @@ def augmented(images, sample, epoch):
     down, right, mirror = (word(AUGMENT, epoch, 16 * sample + i)
                            for i in range(3))
     places = 2 * PADDING + 1
-    dy, dx = below(down, places) - PADDING, below(right, places) - PADDING
+    dy, dx = draws.below(down, places) - PADDING, draws.below(right, places) - PADDING
     image = images[sample * SIZE * SIZE:(sample + 1) * SIZE * SIZE]
 
     def at(y, x):
@@ -76,58 +60,11 @@ def augmented(images, sample, epoch):
     return [row[::-1] for row in rows] if mirror >> 31 else rows
 
 
-def gamma(alpha, element, end, epoch):
-    """The logarithm of a gamma variate, by Marsaglia and Tsang (2000)."""
-    at = element
-
-    def uniform():
-        nonlocal at
-        at += 1
-        return (word(MIX, epoch, at - 1) + 0.5) / 2**32
-
-    boost = 0.0
-    if alpha < 1:
-        boost, alpha = math.log(uniform()) / alpha, alpha + 1
-    d = alpha - 1 / 3
-    c = 1 / math.sqrt(9 * d)
-    while at < end:
-        r = math.sqrt(-2 * math.log(uniform()))
-        n = r * math.cos(2 * math.pi * uniform())
-        v = (1 + c * n)**3
-        if v > 0 and math.log(uniform()) < n * n / 2 + d - d * v + d * math.log(v):
-            return boost + math.log(d * v)
-    raise AssertionError("no variate")
-
-
-def beta(alpha, base, epoch):
-    x = gamma(alpha, base + 64, base + 512, epoch)
-    y = gamma(alpha, base + 512, base + 1024, epoch)
-    return 1 / (1 + math.exp(y - x))
-
-
-def mix_of(epoch, batch):
-    """(kind, weight, shift, box)"""
-    base = 1024 * batch
-    which = unit(word(MIX, epoch, base))
-    if which >= 0.4 + 0.3:
-        return "none", 1.0, 0, None
-    shift = 1 + below(word(MIX, epoch, base + 1), BATCH - 1)
-    if which < 0.4:
-        return "mixup", beta(ALPHA, base, epoch), shift, None
-    size = int(math.sqrt(1 - beta(1, base, epoch)) * SIZE)
-    box = []
-    for i in (2, 3):
-        begin = below(word(MIX, epoch, base + i), SIZE) - size // 2
-        box.append((max(begin, 0), min(begin + size, SIZE)))
-    hidden = (box[0][1] - box[0][0]) * (box[1][1] - box[1][0])
-    return "cutmix", 1 - hidden / SIZE**2, shift, box
-
-
 def batch_of(images, labels, epoch, batch):
     """[(pixels, label, other)], the weight, what was done"""
     samples = order(epoch)[batch * BATCH:(batch + 1) * BATCH]
     plain = [augmented(images, s, epoch) for s in samples]
-    kind, weight, shift, box = mix_of(epoch, batch)
+    kind, weight, shift, box = MIXING.draw(SEED, epoch, batch, BATCH, SIZE, SIZE)
     rows = []
     for i in range(BATCH):
         k = (i + shift) % BATCH

@@ -47,6 +47,8 @@ static const struct {
      "broadcast: dimension 0 of f32[3] is to become dimension 1 of f32[3,4]"},
     {"transpose", "(f32[2,3]) {order=[0,0]}",
      "transpose: order must name every dimension of f32[2,3] once"},
+    {"reverse", "(f32[2,3]) {axes=[2]}",
+     "reverse: axes must be increasing dimensions below 2 (2 is not)"},
     {"slice", "(f32[5]) {start=[2], stop=[6], step=[1]}",
      "slice: from 2 to 6 is nothing along dimension 0 of f32[5]"},
     {"slice", "(f32[5]) {start=[2], stop=[4], step=[0]}",

@@ -137,6 +137,8 @@ static const struct {
     {"transpose",
      "(f32[1,2,3]) {order=[2,0,1]}", /* result dimension 0 is operand's 2 */
      {1, 4, 2, 5, 3, 6}},
+    {"reverse", "(f32[2,3]) {axes=[1]}", {3, 2, 1, 6, 5, 4}},
+    {"reverse", "(f32[2,3]) {axes=[0,1]}", {6, 5, 4, 3, 2, 1}},
     {"slice", "(f32[7]) {start=[1], stop=[6], step=[2]}", {2, 4, 6}},
     {"slice", "(f32[7]) {start=[1], stop=[7], step=[3]}", {2, 5}},
     {"pad",

@@ -164,6 +164,14 @@ static Value make_slice(Maker *m)
     return ir_node(m->g, op_named("slice"), &v, 1, attr, 3);
 }
 
+static Value make_reverse(Maker *m)
+{
+    Value v = any(m);
+    int64_t axis = below(m, 5);
+    Attr attr = attr_ints("axes", &axis, axis < type_of(m, v).rank);
+    return ir_node(m->g, op_named("reverse"), &v, 1, &attr, 1);
+}
+
 static Value make_expanded(Maker *m)
 {
     Value v = any(m);
@@ -199,7 +207,7 @@ static void make_node(Maker *m)
         make_unary,     make_binary,    make_binary, make_binary,
         make_neutral,   make_reduce,    make_row_op, make_broadcast,
         make_broadcast, make_transpose, make_split,  make_slice,
-        make_select,    make_expanded,
+        make_select,    make_expanded,  make_reverse,
     };
     uint64_t before = m->state;
     Make *make = makers[below(m, sizeof makers / sizeof *makers)];

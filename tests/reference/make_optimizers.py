@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Writes optimizers.json: the trainings of optimizer_cases.py in PyTorch, in
-float64.
+float64, and how far the same in float32 is from that.
 
     PYTHONPATH=tests/support python3 tests/reference/make_optimizers.py
 
@@ -11,6 +11,7 @@ Muon is written here after its publication (kellerjordan.github.io/posts/muon),
 by way of the singular values that its iteration stands for."""
 import fnmatch
 import json
+import math
 import os
 import tempfile
 
@@ -18,9 +19,40 @@ import torch
 import torch.nn.functional as F
 
 import cases
+import draws
 import make_golden
+import make_schedules
 import optimizer_cases as these
 import tgctest
+
+
+class Unit(torch.nn.Module):
+    """Two convolutions of a stage of models/speed_cifar.net."""
+
+    def __init__(self, cin, cout):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(cin, cout, 3, padding=1, bias=False)
+        self.norm1 = torch.nn.BatchNorm2d(cout, momentum=0.4)
+        self.second = torch.nn.Module()
+        self.second.conv = torch.nn.Conv2d(cout, cout, 3, padding=1, bias=False)
+        self.second.norm = torch.nn.BatchNorm2d(cout, momentum=0.4)
+
+    def forward(self, x):
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return F.gelu(self.second.norm(self.second.conv(x)))
+
+
+class Speed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.whiten = torch.nn.Conv2d(1, 8, 2)
+        self.stage1, self.stage2 = Unit(8, 4), Unit(4, 8)
+        self.stage3, self.head = Unit(8, 8), torch.nn.Linear(8, 10, bias=False)
+
+    def forward(self, x):
+        x = self.stage2(self.stage1(F.gelu(self.whiten(x))))
+        x = F.max_pool2d(self.stage3(x), 3).flatten(1)
+        return self.head(x) / 9
 
 
 class Muon(torch.optim.Optimizer):
@@ -59,14 +91,22 @@ KINDS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam,
          "adamw": torch.optim.AdamW, "muon": Muon}
 
 
+def frozen(options, name):
+    return any(fnmatch.fnmatchcase(name, x) for x in options.get("frozen", ()))
+
+
 def optimizers(net, options):
     """A parameter's options: those outside, then those of each group that has
     its name; a group with an optimizer of its own starts from nothing."""
     common = {k: v for k, v in options.items()
               if k not in ("groups", "kind", "clip_norm", "clip_value",
-                           "one_cycle", "average", "average_warmup")}
+                           "one_cycle", "average", "average_warmup",
+                           "schedule", "label_smoothing", "mixing",
+                           "test_flip", "frozen")}
     result = []
     for name, p in net.named_parameters():
+        if frozen(options, name):
+            continue
         kind, own = options["kind"], dict(common)
         for patterns, other, changes in options.get("groups", ()):
             if any(fnmatch.fnmatchcase(name, x) for x in patterns):
@@ -99,36 +139,85 @@ class Average:
         self.model.update_parameters(net)
         self.steps += 1
 
-    def named(self):
+    def named(self, options):
         state = self.model.module.state_dict() if self.model else {}
         return {n + ".average": t for n, t in state.items()
-                if t.dtype == torch.float64}
+                if t.is_floating_point() and not frozen(options, n)}
 
-    def evaluate(self, x, t):
+    def evaluate(self, options, x, t):
         if not self.model:
             return None
-        return F.cross_entropy(self.model.module.eval()(x), t).item()
+        return evaluate(options, self.model.module, x, t)
 
 
-def train(case, data):
-    options = case["torch"]
-    net = make_golden.Tiny().double()
+def evaluate(options, net, x, t):
+    net.eval()
+    scores = net(x)
+    if options.get("test_flip"):
+        scores = (scores + net(x.flip(3))) / 2
+    return F.cross_entropy(scores, t).item()
+
+
+class Batches:
+    """Images and labels in the order of the file, mixed where asked; seed 0."""
+
+    def __init__(self, options, data, real):
+        self.x, self.t = make_golden.read_split(data, "train")
+        self.x = self.x.float().to(real)
+        self.mixing = draws.Mixing(**options.get("mixing", {}))
+        self.smoothing = options.get("label_smoothing", 0)
+
+    def loss(self, net, i):
+        n, size = these.BATCH, these.SIZE
+        x, t = (v[i * n:(i + 1) * n] for v in (self.x, self.t))
+        kind, weight, shift, box = self.mixing.draw(0, 0, i, n, size, size)
+        if kind == "mixup":
+            x = weight * x + (1 - weight) * x.roll(-shift, 0)
+        elif kind == "cutmix":
+            y, (top, bottom), (left, right) = x.clone(), *box
+            y[..., top:bottom, left:right] = x.roll(-shift, 0)[
+                ..., top:bottom, left:right]
+            x = y
+        scores = net(x)
+        own, other = (F.cross_entropy(scores, v, label_smoothing=self.smoothing)
+                      for v in (t, t.roll(-shift, 0)))
+        return weight * own + (1 - weight) * other
+
+
+def set_rates(options, steps):
+    """For each step a list of the rates of all optimizers; or nothing."""
+    if "schedule" not in options:
+        return []
+    factors = make_schedules.product(options["schedule"], options["lr"],
+                                     these.STEPS)
+    start = [o.param_groups[0]["lr"] / options["lr"] for o in steps]
+    return [[f * s for s in start] for f in factors]
+
+
+def started(case, real):
+    salt = case.get("salt", "")
+    net = (Speed if "net" in case else make_golden.Tiny)().to(real)
     net.load_state_dict(
-        {name: torch.tensor(cases.initial(name, t.shape),
-                            dtype=torch.float64).reshape(t.shape)
-         for name, t in net.state_dict().items() if t.dtype == torch.float64},
+        {name: torch.tensor(cases.initial(name, t.shape, salt),
+                            dtype=real).reshape(t.shape)
+         for name, t in net.state_dict().items() if t.is_floating_point()},
         strict=False)
+    return net
+
+
+def train(case, data, real):
+    options, net = case["torch"], started(case, real)
     steps = optimizers(net, options)
     cycles = [torch.optim.lr_scheduler.OneCycleLR(
         o, total_steps=these.STEPS, **options["one_cycle"])
         for o in steps if "one_cycle" in options]
-    x, t = make_golden.read_split(data, "train")
-    x = x.float().double()
+    rates, batches = set_rates(options, steps), Batches(options, data, real)
     losses, norms, average = [], [], Average(options)
     for i in range(these.STEPS):
-        part = slice(i * these.BATCH, (i + 1) * these.BATCH)
+        for optimizer, lr in zip(steps, rates[i] if rates else ()):
+            optimizer.param_groups[0]["lr"] = lr
         net.zero_grad()
-        loss = F.cross_entropy(net(x[part]), t[part])
+        loss = batches.loss(net, i)
         loss.backward()
         if "clip_value" in options:
             torch.nn.utils.clip_grad_value_(net.parameters(),
@@ -140,23 +229,40 @@ def train(case, data):
             optimizer.step()
         losses.append(loss.item())
         average.step(net)
-    after = dict(net.state_dict(), **average.named())
-    net.eval()
+    after = dict(net.state_dict(), **average.named(options))
     x, t = make_golden.read_split(data, "t10k")
-    x = x.float().double()
+    x = x.float().to(real)
     return {"loss": losses, "norms": norms,
-            "after": make_golden.summary(after),
-            "eval": F.cross_entropy(net(x), t).item(),
-            "average_eval": average.evaluate(x, t),
+            "after": make_golden.summary(
+                {n: s.double() for n, s in after.items()
+                 if s.is_floating_point()}),
+            "eval": evaluate(options, net, x, t),
+            "average_eval": average.evaluate(options, x, t),
             "shapes": {n: list(s.shape) for n, s in net.state_dict().items()
-                       if s.dtype == torch.float64}}
+                       if s.is_floating_point()}}
+
+
+def golden(case, data):
+    """In float64, and how far PyTorch's own float32 is from that."""
+    exact, rounded = (train(case, data, real)
+                      for real in (torch.float64, torch.float32))
+    far = [abs(a - b) / b for a, b in zip(rounded["loss"], exact["loss"])]
+    tensors = []
+    for name, wanted in exact["after"].items():
+        got, of = rounded["after"][name], name.removesuffix(".average")
+        n = math.prod(exact["shapes"][of])
+        tensors.append(max(
+            abs(got["norm"] - wanted["norm"]),
+            abs(got["projection"] - wanted["projection"]) / math.sqrt(n)) /
+            max(wanted["norm"], 1e-6))
+    return dict(exact, f32=[max(far), max(tensors)])
 
 
 def main():
     cases.SIZE, cases.MEAN, cases.STD = these.SIZE, 0, 1
     with tempfile.TemporaryDirectory() as folder:
         data = tgctest.idx_data(folder, these.TRAIN, these.TEST, these.SIZE)
-        results = {name: train(case, data)
+        results = {name: golden(case, data)
                    for name, case in these.CASES.items()}
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "optimizers.json"), "w") as file:
