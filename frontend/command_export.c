@@ -105,7 +105,8 @@ static bool read_state(void *context, const State *s, float *to, Error *e)
 static Module *load_for_export(const CommandLine *c)
 {
     static const char *const set[] = {"batch=65537", "precision=f32",
-                                      "tail=drop", "accumulate=1"};
+                                      "tail=drop", "accumulate=1",
+                                      "test_flip=false"};
     CommandLine line = *c;
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
         if (line.set.n == WORDS_MOST) {

@@ -101,7 +101,8 @@ static bool check_conv(LayerCall *c, const Type *x, const Geometry *g)
 
 /* Does the convolution see the images themselves, each patch by all filters?
  * In evaluation they may be mirrored before: training's answer counts. */
-static bool check_whiten(LayerCall *c, Value x, const Type *w, const Geometry *g)
+static bool check_whiten(LayerCall *c, Value x, const Type *w,
+                         const Geometry *g)
 {
     const Node *from = graph_node(c->el->graph, x);
     int64_t patch = w->dim[1] * w->dim[2] * w->dim[3];
@@ -110,8 +111,9 @@ static bool check_whiten(LayerCall *c, Value x, const Type *w, const Geometry *g
     if (node_is(from, &op_cast))
         from = graph_node(c->el->graph, from->in[0]);
     if (c->el->training && !node_is(from, &op_input))
-        layer_fail(c, "x", "init = whiten is for the layer that takes the "
-                           "images of the net");
+        layer_fail(c, "x",
+                   "init = whiten is for the layer that takes the "
+                   "images of the net");
     else if (g->groups > 1 || g->dilation[0] > 1 || g->dilation[1] > 1)
         layer_fail(c, g->groups > 1 ? "groups" : "dilation",
                    "init = whiten is for plain convolutions");

@@ -206,8 +206,7 @@ static void print_settings(const Module *m, FILE *out)
 static void print_state(const Module *m, const State *s, FILE *out)
 {
     static const char *const role[] = {"param", "buffer", "slot", "run"};
-    static const char *const init[] = {"const", "normal", "uniform",
-                                       "patches"};
+    static const char *const init[] = {"const", "normal", "uniform", "patches"};
     char a[NUMBER_TEXT], b[NUMBER_TEXT];
     fputs("state ", out);
     print_name(s->name, out);

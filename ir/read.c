@@ -430,7 +430,8 @@ static int read_choice(Reader *r, const char *const *list, int n)
     return -1;
 }
 
-/* init = ("const" "(" a | ("normal" | "uniform" | "patches") "(" a "," b) ")" */
+/* init = ("const" "(" a | ("normal" | "uniform" | "patches") "(" a "," b) ")"
+ */
 static bool read_init(Reader *r, State *s)
 {
     /* "frozen" may come first */

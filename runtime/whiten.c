@@ -91,7 +91,8 @@ void whiten_eigen(int n, double *a, double *value, double *v)
     }
 }
 
-/* ---- products of a patch's values ----------------------------------------- */
+/* ---- products of a patch's values -----------------------------------------
+ */
 
 typedef struct Patches {
     int64_t channels, height, width; /* of an image */
@@ -155,7 +156,8 @@ static bool add_images(Patches *p, const Loader *l, int threads, Status *s)
     return true;
 }
 
-/* ---- filters --------------------------------------------------------------- */
+/* ---- filters ---------------------------------------------------------------
+ */
 
 /* Filters in their plain order; `room` has n * (n + 1) doubles. */
 static void write_filters(const Patches *p, const PlanState *t, double *room,
@@ -188,8 +190,9 @@ static bool whiten(Executor *e, uint32_t state, const PlanType *image,
                  .at_x = image->dim[3] - d[3] + 1,
                  .n = (int)(d[1] * d[2] * d[3])};
     if (d[1] != p.channels || p.at_y < 1 || p.at_x < 1 || d[0] > 2 * p.n)
-        return status_fail(s, "%s: its filters are not for patches of these "
-                              "images",
+        return status_fail(s,
+                           "%s: its filters are not for patches of these "
+                           "images",
                            t->name);
     size_t n = (size_t)p.n, area = (size_t)(p.height * p.width);
     double *room = calloc(n * (n + 1), sizeof *room);

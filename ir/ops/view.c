@@ -188,8 +188,8 @@ const OpDesc op_reverse = {
     .n_out = 1,
     .traits = T_VIEW,
     .half = HALF_YES,
-    .attrs = (const AttrSpec[]){{"axes", ATTR_INTS, NULL, "which, rising"},
-                                {0}},
+    .attrs =
+        (const AttrSpec[]){{"axes", ATTR_INTS, NULL, "which, rising"}, {0}},
     .samples = SAMPLES("(f32[7]) {axes=[0]}", "(f32[2,3,5]) {axes=[0,2]}",
                        "(f32[2,3,4,17]) {axes=[3]}", "(i32[6]) {axes=[]}"),
     .infer = infer_reverse,

@@ -204,9 +204,9 @@ typedef Value Make(Maker *m);
 static void make_node(Maker *m)
 {
     static Make *const makers[] = {
-        make_unary,     make_binary,    make_binary, make_binary,
-        make_neutral,   make_reduce,    make_row_op, make_broadcast,
-        make_broadcast, make_transpose, make_split,  make_slice,
+        make_unary,     make_binary,    make_binary,  make_binary,
+        make_neutral,   make_reduce,    make_row_op,  make_broadcast,
+        make_broadcast, make_transpose, make_split,   make_slice,
         make_select,    make_expanded,  make_reverse,
     };
     uint64_t before = m->state;
