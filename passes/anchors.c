@@ -83,12 +83,25 @@ static bool member_fits(const Join *j, uint32_t id, int operand)
     return true;
 }
 
+/* Pieces of an operand are made right before the piece of the anchor, so
+ * another operand that is the same value must not be read whole. */
+static bool operands_fit(const Join *j)
+{
+    const Clusters *c = j->all->c;
+    const Node *n = &c->g->node[j->anchor];
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (is_inside(j, cluster_operand(c, n->in[i]).base.node) &&
+            !reads_well(j, n->in[i], j->about->before >> i & 1))
+            return false;
+    return true;
+}
+
 /* operand: of the anchor, that the cluster computes; -1: it reads the result */
 static void try_join(const Join *j, int operand)
 {
     Clusters *c = j->all->c;
     const Cluster *k = cluster_of(c, j->cluster);
-    if (k->anchor || k->updates)
+    if (k->anchor || k->updates || !operands_fit(j))
         return;
     for (uint32_t id = k->first; id; id = c->next[id])
         if (!member_fits(j, id, operand))
