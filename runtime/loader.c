@@ -98,8 +98,9 @@ bool loader_image(const Loader *l, int64_t index, float *to, Status *s)
     uint8_t *scratch = d->pixels ? NULL : malloc(size);
     if (!d->pixels && !scratch)
         return status_fail(s, "no memory for an image");
-    const uint8_t *pixels = d->pixels ? d->pixels + (size_t)index * size
-                                      : d->fetch(d, index, scratch, s);
+    const uint8_t *pixels = d->pixels
+                                ? d->pixels + (size_t)index * size
+                                : d->fetch(d, data_place(d, index), scratch, s);
     if (pixels)
         augment_render(&plain, (View){0, 0, 1}, pixels, to);
     free(scratch);
