@@ -153,11 +153,16 @@ static void to_grey(Picture *p)
     p->c = 1;
 }
 
-static void copy(const Picture *p, uint8_t *to)
+/* [plane,3] to [3,plane] */
+static void copy_colours(const uint8_t *restrict from, int64_t plane,
+                         uint8_t *restrict to)
 {
-    for (int64_t k = 0; k < p->c; k++)
-        for (int64_t i = 0; i < p->h * p->w; i++)
-            *to++ = p->at[i * p->c + k];
+    uint8_t *restrict green = to + plane, *restrict blue = green + plane;
+    for (int64_t i = 0; i < plane; i++) {
+        to[i] = from[3 * i];
+        green[i] = from[3 * i + 1];
+        blue[i] = from[3 * i + 2];
+    }
 }
 
 bool picture_fit(PictureReader *p, const PictureFit *fit, uint8_t *to,
@@ -176,8 +181,10 @@ bool picture_fit(PictureReader *p, const PictureFit *fit, uint8_t *to,
                            (long long)(fit->h < fit->w ? fit->h : fit->w));
     if (fit->c == 1 && from->c == 3)
         to_grey(from);
-    if (same)
-        copy(from, to);
+    if (same && from->c == 3)
+        copy_colours(from->at, from->h * from->w, to);
+    else if (same)
+        memcpy(to, from->at, plane);
     else if (!resize(p, fit->h, fit->w, to, s))
         return false;
     if (from->c == 1 && fit->c == 3) {

@@ -18,7 +18,8 @@ static const double deviation[] = {0.229, 0.224, 0.225};
 
 static LoaderOptions options(const char *kind, const char *dir, int threads)
 {
-    int64_t c = strncmp(kind, "cifar", 5) ? 1 : 3, side = c == 3 ? 32 : 28;
+    bool colour = !strncmp(kind, "cifar", 5) || !strcmp(kind, "folder");
+    int64_t c = colour ? 3 : 1, side = c == 3 ? 32 : 28;
     return (LoaderOptions){
         .dir = dir,
         .kind = kind,
@@ -33,6 +34,7 @@ static LoaderOptions options(const char *kind, const char *dir, int threads)
         .n_mean = (int)c,
         .n_std = (int)c,
         .threads = threads,
+        .decode_threads = threads,
         .image = {PLAN_F32,
                   4,
                   {BATCH, c, side, side},
@@ -76,7 +78,11 @@ int main(int argc, char **argv)
     int epochs = argc > 4 ? atoi(argv[4]) : 5;
     LoaderOptions o = options(argv[1], argv[2], threads);
     Status s = {0};
+    double begin = seconds();
     Loader *l = loader_open(&o, &s);
+    if (l)
+        printf("opened in %.2f s, %.0f images a second\n", seconds() - begin,
+               (double)loader_samples(l) / (seconds() - begin));
     LoaderSlots slots = {.n = SLOTS, .rows = BATCH};
     for (int i = 0; i < SLOTS; i++) {
         slots.image[i] = calloc((size_t)o.image.stride[0] * BATCH, 4);

@@ -1,5 +1,5 @@
-"""Every ```net block of docs/language.md compiles and is laid out as `tgc fmt`
-does it, and the pages made from tables are what the tables say.
+"""Every ```net block of docs/language.md and docs/data.md compiles and is laid out
+as `tgc fmt` does it, and the pages made from tables are what the tables say.
 
     ```net             a file of its own
     ```net file=F.net  kept under that name for the blocks that use it
@@ -20,20 +20,20 @@ def blocks(text):
         yield text.count("\n", 0, match.start()) + 1, match[1], match[2]
 
 
-def check_examples(checks, folder):
-    with open(os.path.join(DOCS, "language.md")) as file:
+def check_examples(checks, folder, page, least):
+    with open(os.path.join(DOCS, page)) as file:
         text = file.read()
     found = list(blocks(text))
-    checks.that(len(found) >= 10, "docs/language.md has examples", len(found))
+    checks.that(len(found) >= least, f"docs/{page} has examples", len(found))
     for line, name, code in found:
         path = os.path.join(folder, name or f"line{line}.net")
         with open(path, "w") as file:
             file.write(code)
         run = t.run(t.TGC, "dump", path)
         checks.that(run.status == 0 and "graph eval" in run.out,
-                    f"docs/language.md:{line}: compiles", run.err)
+                    f"docs/{page}:{line}: compiles", run.err)
         checks.equal(t.run(t.TGC, "fmt", path).out, code,
-                     f"docs/language.md:{line}: is laid out by tgc fmt")
+                     f"docs/{page}:{line}: is laid out by tgc fmt")
 
 
 def check_made(checks, page):
@@ -45,7 +45,9 @@ def check_made(checks, page):
 
 def main():
     checks = t.Checks()
-    check_examples(checks, t.scratch("docs"))
+    folder = t.scratch("docs")
+    check_examples(checks, folder, "language.md", 10)
+    check_examples(checks, folder, "data.md", 1)
     for page in ("layers", "settings"):
         check_made(checks, page)
     checks.done()
