@@ -6,7 +6,8 @@
  *                 accumulate asks for parts
  *     train_tail  the same for the last, smaller batch of an epoch
  *     eval        image, label, count -> loss (sum), correct, over the first
- *                 `count` images of the batch: the last batch is padded
+ *                 `count` images of the batch: the last batch is padded;
+ *                 predicted, the class of each
  *
  * The net is elaborated once for each; states are shared by name. */
 #include "elaborate.h"
@@ -166,6 +167,7 @@ static void add_loss(Elab *el, Value scores, Value label)
         Value real = real_rows(el, el->batch);
         output(el, "loss", sum(el, only_real(el, real, each)));
         output(el, "correct", sum(el, only_real(el, real, correct)));
+        output(el, "predicted", best);
         return;
     }
     Value total = sum(el, each);

@@ -8,6 +8,7 @@
 int command_train(const Plan *plan, const Options *o, Status *s);
 int command_eval(const Plan *plan, const Options *o, Status *s);
 int command_info(const Plan *plan, const Options *o, Status *s);
+int command_report(const Plan *plan, const Options *o, Status *s);
 int command_bench(const Plan *plan, const Options *o, Status *s);
 /* bench --time */
 int command_time(const Plan *plan, const Options *o, Status *s);

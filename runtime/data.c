@@ -12,26 +12,27 @@ static const DataSource data_sources[] = {
     {"cifar10", "CIFAR-10",
      "unpack the binary version, " CIFAR_SITE "cifar-10-binary.tar.gz, and name its folder",
      cifar_read, &cifar_format_10,
-     {"batches.meta.txt", "cifar-10-batches-bin/batches.meta.txt"}},
+     {"batches.meta.txt", "cifar-10-batches-bin/batches.meta.txt"}, NULL},
     {"cifar100", "CIFAR-100",
      "unpack the binary version, " CIFAR_SITE "cifar-100-binary.tar.gz, and name its folder",
      cifar_read, &cifar_format_100,
-     {"fine_label_names.txt", "cifar-100-binary/fine_label_names.txt"}},
+     {"fine_label_names.txt", "cifar-100-binary/fine_label_names.txt"}, NULL},
     {"idx", "IDX",
      "name the folder with the four IDX files of MNIST or Fashion-MNIST; Debian's package dataset-fashion-mnist puts some into /usr/share/datasets/fashion-mnist",
-     idx_read, NULL, {"classes.txt"}},
+     idx_read, NULL, {"classes.txt"}, NULL},
     {"fashion_mnist", "Fashion-MNIST",
      "Debian's package dataset-fashion-mnist puts it into /usr/share/datasets/fashion-mnist",
-     idx_read, NULL, {"classes.txt"}},
+     idx_read, NULL, {"classes.txt"},
+     "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot"},
     {"folder", "pictures",
      "name the folder that has train/CLASS/*.jpg (or .png) and test/CLASS/*.jpg in it",
-     folder_read, NULL, {0}},
+     folder_read, NULL, {0}, NULL},
     {"npy", "NumPy arrays",
      "save train_images.npy (u8 [n,c,h,w]), train_labels.npy, test_images.npy and test_labels.npy with np.save",
-     array_read, &array_format_npy, {"classes.txt"}},
+     array_read, &array_format_npy, {"classes.txt"}, NULL},
     {"raw", "raw arrays",
      "name the folder with train_images.bin (bytes, n times c*h*w), train_labels.bin, test_images.bin and test_labels.bin",
-     array_read, &array_format_raw, {"classes.txt"}},
+     array_read, &array_format_raw, {"classes.txt"}, NULL},
     {0},
 };
 /* clang-format on */
@@ -70,6 +71,35 @@ static void count_classes(DataSet *set, const DataRequest *r)
             set->classes = set->labels[i] + 1;
 }
 
+/* "cat,dog": as many as there are classes, or none. */
+static bool name_classes(DataSet *set, const char *names, Status *s)
+{
+    int64_t n = 1;
+    if (!names || set->names)
+        return true;
+    for (const char *c = names; *c; c++)
+        n += *c == ',';
+    if (n != set->classes)
+        return true;
+    set->names = calloc((size_t)n, sizeof *set->names);
+    for (int64_t i = 0; set->names && i < n; i++) {
+        size_t length = strcspn(names, ",");
+        set->names[i] = strndup(names, length);
+        if (!set->names[i])
+            return status_fail(s, "no memory");
+        names += length + 1;
+    }
+    return set->names || status_fail(s, "no memory");
+}
+
+const char *data_class(const DataSet *set, int64_t label, char room[24])
+{
+    if (set && set->names && label >= 0 && label < set->classes)
+        return set->names[label];
+    snprintf(room, 24, "%lld", (long long)label);
+    return room;
+}
+
 bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s)
 {
     *set = (DataSet){0};
@@ -84,7 +114,8 @@ bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s)
     }
     count_classes(set, r);
     data_names_read(set, r->dir, source->names);
-    if (!r->train || data_split(set, r, s))
+    if (name_classes(set, source->classes, s) &&
+        (!r->train || data_split(set, r, s)))
         return true;
     data_free(set);
     return false;

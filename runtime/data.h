@@ -68,6 +68,8 @@ typedef struct DataRequest {
  * numbers, and what to do; `set` holds nothing then. */
 bool data_read(DataSet *set, const char *kind, const DataRequest *r, Status *s);
 void data_free(DataSet *set);
+/* The name of a class, or its number in `room`. */
+const char *data_class(const DataSet *set, int64_t label, char room[24]);
 
 /* Where image i of the set is in the files; what is random about it depends on
  * that place. */
@@ -89,6 +91,7 @@ struct DataSource {
     DataRead *read;
     const void *format;   /* what the reader wants to know of this source */
     const char *names[3]; /* files that may have the names of the classes */
+    const char *classes; /* between commas, where no file names them; or NULL */
 };
 
 /* Memory for n images; sets n, c, h, w. */

@@ -25,8 +25,17 @@ static bool evaluate_batch(const Session *x, int graph,
     return true;
 }
 
+static void keep_predicted(const Session *x, int graph,
+                           const LoaderBatch *batch, int64_t rows,
+                           int32_t *predicted)
+{
+    const int32_t *class = executor_predicted(x->executor, graph);
+    for (int64_t i = 0; i < batch->count; i++)
+        predicted[batch->batch * rows + i] = class ? class[i] : -1;
+}
+
 bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
-              Evaluation *result, Status *s)
+              int32_t *predicted, Evaluation *result, Status *s)
 {
     LoaderSlots slots = session_slots(x, graph);
     LoaderBatch batch;
@@ -35,6 +44,8 @@ bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
         return false;
     while (!result->stopped && loader_next(test, &batch, s)) {
         bool done = evaluate_batch(x, graph, &batch, result, s);
+        if (done && predicted)
+            keep_predicted(x, graph, &batch, slots.rows, predicted);
         loader_release(test, batch.slot);
         if (!done)
             break;
@@ -99,8 +110,9 @@ static bool eval_run(Session *x, Status *s)
         (averaged && !session_graph(x, "eval_average", &other, s)))
         return false;
     Loader *test = session_loader(x, graph, images, 0, s);
-    bool done = test && evaluate(x, test, graph, NULL, &result, s) &&
-                (!averaged || evaluate(x, test, other, NULL, &average, s));
+    bool done =
+        test && evaluate(x, test, graph, NULL, NULL, &result, s) &&
+        (!averaged || evaluate(x, test, other, NULL, NULL, &average, s));
     loader_close(test);
     if (done)
         eval_print(&result, averaged ? &average : NULL, x->options->json);

@@ -11,8 +11,10 @@ typedef struct Evaluation {
     bool stopped; /* by a signal, before the end */
 } Evaluation;
 
-/* `signals` may be NULL.  False where loading fails or a loss is not finite. */
+/* `signals` may be NULL.  predicted [test images], NULL: not wanted: the class
+ * that each was taken for, -1 where the program does not say.  False where
+ * loading fails or a loss is not finite. */
 bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
-              Evaluation *result, Status *s);
+              int32_t *predicted, Evaluation *result, Status *s);
 
 #endif

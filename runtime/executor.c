@@ -263,6 +263,7 @@ static void graph_open(ExecutorGraph *x, const PlanGraph *g)
         [RESULT_LOSS_SCALE] = "loss_scale",
         [RESULT_SKIPS] = "skips",
         [RESULT_SKIPS_IN_ROW] = "skips_in_row",
+        [RESULT_PREDICTED] = "predicted",
     };
     x->graph = g;
     x->slots = 1;
@@ -430,6 +431,15 @@ const PlanPort *executor_port(const Executor *e, int graph, const char *name)
 {
     const PlanGraph *g = &e->plan->graphs[graph];
     return port_named(g->inputs, g->n_inputs, name);
+}
+
+const int32_t *executor_predicted(const Executor *e, int graph)
+{
+    const ExecutorGraph *x = &e->graph[graph];
+    const PlanPort *p = x->result[RESULT_PREDICTED];
+    if (!p || p->type.dtype != PLAN_I32 || p->type.rank != 1)
+        return NULL;
+    return (const int32_t *)(e->arena + x->graph->buffers[p->buffer].offset);
 }
 
 void *executor_state(const Executor *e, uint32_t state)

@@ -62,6 +62,9 @@ int executor_graph(const Executor *e, const char *name);
 /* The graph's input, NULL where it has none of that name. */
 const PlanPort *executor_port(const Executor *e, int graph, const char *name);
 
+/* After a run: the class that the net gave each row of the batch; NULL where
+ * the graph does not say. */
+const int32_t *executor_predicted(const Executor *e, int graph);
 void *executor_state(const Executor *e, uint32_t state);
 void *executor_input(const Executor *e, int graph, const PlanPort *port,
                      uint32_t slot);

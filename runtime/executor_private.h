@@ -24,6 +24,7 @@ typedef enum Result {
     RESULT_LOSS_SCALE, /* these three together */
     RESULT_SKIPS,
     RESULT_SKIPS_IN_ROW,
+    RESULT_PREDICTED, /* of each row of the batch */
     RESULTS
 } Result;
 

@@ -2,55 +2,11 @@
 #include "commands.h"
 #include "format.h"
 #include "lib.h"
+#include "memory_class.h"
 #include "session.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *const class_name[PLAN_BUFFER_KINDS] = {
-    [PLAN_STATE] = "state",       [PLAN_INPUT] = "input",
-    [PLAN_OUTPUT] = "output",     [PLAN_ACTIVATION] = "activation",
-    [PLAN_GRADIENT] = "gradient", [PLAN_WORK] = "work",
-};
-
-static const char *const class_doc[PLAN_BUFFER_KINDS] = {
-    [PLAN_STATE] = "weights, running statistics, optimizer",
-    [PLAN_INPUT] = "batches under way",
-    [PLAN_OUTPUT] = "loss and counts",
-    [PLAN_ACTIVATION] = "kept for the backward pass",
-    [PLAN_GRADIENT] = "made by the backward pass",
-    [PLAN_WORK] = "partial sums, packed weights",
-};
-
-/* The graph that needs most: the one that trains, unless there is none. */
-static const PlanGraph *main_graph(const Plan *plan)
-{
-    const PlanGraph *best = NULL;
-    for (uint32_t i = 0; i < plan->n_graphs; i++)
-        if (!best || plan->graphs[i].arena_bytes > best->arena_bytes)
-            best = &plan->graphs[i];
-    return best;
-}
-
-static bool alive_at(const PlanBuffer *b, int32_t step)
-{
-    return b->kind == PLAN_STATE || b->kind == PLAN_INPUT ||
-           (b->first <= step && step <= b->last);
-}
-
-/* Bytes alive at the graph's peak, by class. */
-static void memory_by_class(const PlanGraph *g, int64_t *bytes)
-{
-    memset(bytes, 0, PLAN_BUFFER_KINDS * sizeof *bytes);
-    for (uint32_t i = 0; i < g->n_buffers; i++)
-        if (g->buffers[i].kind < PLAN_BUFFER_KINDS &&
-            alive_at(&g->buffers[i], g->peak_step))
-            bytes[g->buffers[i].kind] += g->buffers[i].bytes;
-    /* A port's buffer is its first slot. */
-    for (uint32_t i = 0; i < g->n_inputs; i++)
-        bytes[PLAN_INPUT] +=
-            (g->inputs[i].slots - 1) * g->buffers[g->inputs[i].buffer].bytes;
-}
 
 /* How many steps of all graphs make library call i. */
 static uint32_t lib_uses(const Plan *plan, uint32_t call)
@@ -69,7 +25,7 @@ static uint32_t lib_uses(const Plan *plan, uint32_t call)
 
 static void print_memory(const Plan *plan, int threads)
 {
-    const PlanGraph *g = main_graph(plan);
+    const PlanGraph *g = memory_main_graph(plan);
     int64_t bytes[PLAN_BUFFER_KINDS];
     char a[32], b[32], c[32];
     printf("memory      %s: an arena of %s and %d x %s of scratch\n",
@@ -88,8 +44,9 @@ static void print_memory(const Plan *plan, int threads)
     printf("            alive at its peak, in graph %s, %s %s:\n", g->name,
            peak->what, peak->loc);
     for (int i = 0; i < PLAN_BUFFER_KINDS; i++)
-        printf("            %-11s %10s   %s\n", class_name[i],
-               format_bytes((double)bytes[i], a, sizeof a), class_doc[i]);
+        printf("            %-11s %10s   %s\n", memory_class_name[i],
+               format_bytes((double)bytes[i], a, sizeof a),
+               memory_class_doc[i]);
 }
 
 static void print_graphs(const Plan *plan)
@@ -179,7 +136,7 @@ static void json_graph(const PlanGraph *g)
            g->n_steps, (long long)g->arena_bytes, (long long)g->live_bytes,
            flops, moved, g->unfused_steps, g->unfused_bytes);
     for (int i = 0; i < PLAN_BUFFER_KINDS; i++)
-        printf("%s\"%s\": %lld", i ? ", " : "", class_name[i],
+        printf("%s\"%s\": %lld", i ? ", " : "", memory_class_name[i],
                (long long)bytes[i]);
     printf("}}");
 }

@@ -70,6 +70,11 @@ struct Loader {
     Worker worker[MOST_THREADS];
 };
 
+const DataSet *loader_set(const Loader *l)
+{
+    return &l->set;
+}
+
 int64_t loader_samples(const Loader *l)
 {
     return l->set.n;

@@ -98,6 +98,7 @@ int64_t loader_samples(const Loader *l);
 const char *loader_note(const Loader *l);
 /* "cat", for reports; NULL where the data does not name its classes. */
 const char *loader_class_name(const Loader *l, int64_t class);
+const struct DataSet *loader_set(const Loader *l);
 int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
 
 /* For who keeps the pixels himself and asks for rows: the table of bytes,

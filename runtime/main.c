@@ -19,6 +19,8 @@ static int dispatch(const Plan *plan, const Options *o, Status *s)
         return command_eval(plan, o, s);
     case VERB_INFO:
         return command_info(plan, o, s);
+    case VERB_REPORT:
+        return command_report(plan, o, s);
     default:
         return command_bench(plan, o, s);
     }

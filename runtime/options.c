@@ -16,13 +16,18 @@ static const VerbSpec verb_table[] = {
      "Train the model, showing progress; checkpoints go to --save-dir."},
     {VERB_EVAL, "eval", "--data DIR --weights FILE [options]",
      "Count what the weights get right on the test images."},
+    {VERB_REPORT, "report", "--save-dir DIR [options]",
+     "Make the page of a run: curves, time, memory, classes, settings."},
     {VERB_INFO, "info", "[options]",
      "Show parameters, memory by class, kernels, and settings."},
     {VERB_BENCH, "bench", "[options]",
      "Measure milliseconds per training step on synthetic data."},
 };
 
-enum { ALL = VERB_TRAIN | VERB_EVAL | VERB_INFO | VERB_BENCH };
+enum {
+    ALL = VERB_TRAIN | VERB_EVAL | VERB_INFO | VERB_BENCH,
+    DATA = VERB_TRAIN | VERB_EVAL | VERB_REPORT
+};
 
 typedef enum OptionKind {
     OPTION_FLAG,
@@ -45,7 +50,7 @@ typedef struct OptionSpec {
 #define FIELD(name) offsetof(Options, name)
 
 static const OptionSpec option_table[] = {
-    {"--data", "DIR", VERB_TRAIN | VERB_EVAL, OPTION_TEXT, FIELD(data), NULL,
+    {"--data", "DIR", DATA, OPTION_TEXT, FIELD(data), NULL,
      "folder with the data set's files"},
     {"--weights", "FILE", VERB_EVAL, OPTION_TEXT, FIELD(weights), NULL,
      "weights or a checkpoint: safetensors, PyTorch's, .npz"},
@@ -70,10 +75,10 @@ static const OptionSpec option_table[] = {
     {"--resume", "CKPT", VERB_TRAIN, OPTION_TEXT, FIELD(resume), NULL,
      "go on from a checkpoint, or from the last one in a run's folder, to the "
      "same bits as if never stopped"},
-    {"--save-dir", "DIR", VERB_TRAIN, OPTION_TEXT, FIELD(save_dir), NULL,
+    {"--save-dir", "DIR", VERB_TRAIN | VERB_REPORT, OPTION_TEXT, FIELD(save_dir), NULL,
      "folder for checkpoints, written after each epoch and when stopped, "
-     "logs and settings; with --resume: where the checkpoint is; else "
-     "nothing is saved"},
+     "logs, settings and report; with --resume: where the checkpoint is; "
+     "else nothing is saved"},
     {"--overwrite", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(overwrite), NULL,
      "take the place of the run that the folder holds"},
     {"--save-every", "N", VERB_TRAIN, OPTION_COUNT, FIELD(save_every), NULL,
@@ -91,6 +96,8 @@ static const OptionSpec option_table[] = {
      "stop after N evaluations without a better accuracy"},
     {"--print-config", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(print_config), NULL,
      "print every setting, its value and where that comes from, and end"},
+    {"--no-report", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(no_report), NULL,
+     "make no page and give no advice at the end"},
     {"--no-augment", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(no_augment), NULL,
      "neither crop nor flip"},
     {"--no-shuffle", NULL, VERB_TRAIN, OPTION_FLAG, FIELD(no_shuffle), NULL,
@@ -115,7 +122,7 @@ static const OptionSpec option_table[] = {
     {"--time", "STEPS", VERB_BENCH, OPTION_TEXT, FIELD(time), NULL,
      "seconds that single steps of a graph take, by number: --time "
      "train:3,17 (tgc estimate asks so)"},
-    {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), NULL, "print this"},
+    {"--help", NULL, ALL | VERB_REPORT, OPTION_FLAG, FIELD(help), NULL, "print this"},
 };
 /* clang-format on */
 
@@ -238,8 +245,8 @@ bool options_parse(Options *o, int argc, char **argv, Status *s)
 {
     *o = (Options){.steps = -1, .save_every = -1, .argv = argv, .argc = argc};
     if (argc < 2)
-        return status_fail(s, "a command is missing: train, eval, info or "
-                              "bench (--help says more)");
+        return status_fail(s, "a command is missing: train, eval, report, "
+                              "info or bench (--help says more)");
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
         o->help = true;

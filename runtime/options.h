@@ -9,7 +9,8 @@ typedef enum Verb {
     VERB_TRAIN = 1,
     VERB_EVAL = 2,
     VERB_INFO = 4,
-    VERB_BENCH = 8
+    VERB_BENCH = 8,
+    VERB_REPORT = 16
 } Verb;
 
 enum { OPTIONS_MOST = 64 };
@@ -22,7 +23,7 @@ typedef struct OptionSetting {
 typedef struct Options {
     Verb verb;
     bool help, json, no_augment, no_shuffle, profile;
-    bool overwrite, print_config, check, validation;
+    bool overwrite, print_config, no_report, check, validation;
     const char *data, *init, *resume, *weights, *save_dir, *log, *time;
     const char *device;
     const char *load, *skip;   /* parts of --init's weights; NULL: all, none */

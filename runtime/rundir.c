@@ -46,8 +46,9 @@ const char *rundir_of(const char *file, char path[RUNDIR_PATH])
 /* ---- whose it is --------------------------------------------------------- */
 
 /* All that a run writes; the first two are what it would be a loss to lose. */
-static const char *const run_files[] = {RUN_LAST,  RUN_BEST,   RUN_DESCRIPTION,
-                                        RUN_STEPS, RUN_EPOCHS, RUN_EVENTS};
+static const char *const run_files[] = {
+    RUN_LAST,   RUN_BEST,   RUN_DESCRIPTION, RUN_STEPS,
+    RUN_EPOCHS, RUN_EVENTS, RUN_PREDICTIONS, RUN_REPORT};
 enum { RUN_SIGNS = 2, RUN_FILES = sizeof run_files / sizeof *run_files };
 
 static bool holds_run(const char *folder)
@@ -191,33 +192,47 @@ static void put_settings(FILE *out, const Config *c, bool origins)
     }
 }
 
-static void put_description(FILE *out, const Session *x, int64_t step)
+bool rundir_write(const char *folder, const char *name, RunPut *put, void *user)
 {
+    char path[RUNDIR_PATH], other[64], beside[RUNDIR_PATH];
+    snprintf(other, sizeof other, "%s.tmp", name);
+    rundir_path(folder, name, path);
+    FILE *out = fopen(rundir_path(folder, other, beside), "w");
+    bool done = out != NULL;
+    if (out) {
+        put(out, user);
+        done = fflush(out) == 0 && !ferror(out);
+        fclose(out);
+    }
+    if (done && rename(beside, path) == 0)
+        return true;
+    fprintf(stderr, "warning: cannot write %s: %s\n", path, strerror(errno));
+    unlink(beside);
+    return false;
+}
+
+typedef struct Description {
+    const Session *session;
+    int64_t step;
+} Description;
+
+static void put_description(FILE *out, void *user)
+{
+    const Description *d = user;
+    const Config *c = &d->session->config;
     fputs("{\n\"run\": {\n", out);
-    put_run(out, x, step);
+    put_run(out, d->session, d->step);
     fputs("},\n\"machine\": {\n", out);
-    put_machine(out, x);
+    put_machine(out, d->session);
     fputs("},\n\"settings\": {\n", out);
-    put_settings(out, &x->config, false);
+    put_settings(out, c, false);
     fputs("},\n\"origin\": {\n", out);
-    put_settings(out, &x->config, true);
+    put_settings(out, c, true);
     fputs("}\n}\n", out);
 }
 
 void rundir_describe(const char *folder, const Session *x, int64_t step)
 {
-    char path[RUNDIR_PATH], beside[RUNDIR_PATH];
-    rundir_path(folder, RUN_DESCRIPTION, path);
-    rundir_path(folder, RUN_DESCRIPTION ".tmp", beside);
-    FILE *out = fopen(beside, "w");
-    bool done = out != NULL;
-    if (out) {
-        put_description(out, x, step);
-        done = fflush(out) == 0 && !ferror(out);
-        fclose(out);
-    }
-    if (done && rename(beside, path) == 0)
-        return;
-    fprintf(stderr, "warning: cannot write %s: %s\n", path, strerror(errno));
-    unlink(beside);
+    Description d = {x, step};
+    rundir_write(folder, RUN_DESCRIPTION, put_description, &d);
 }

@@ -5,18 +5,23 @@
  *     best.safetensors    the one with the highest accuracy
  *     steps.jsonl         a row for each step
  *     epochs.csv          a row for each epoch
+ *     predictions.csv     what the best weights take each test image for
+ *     report.html         all of it on one page
  *     events.out.tfevents.0.tgc   the same for TensorBoard
  */
 #ifndef TGC_RUNDIR_H
 #define TGC_RUNDIR_H
 
 #include "session.h"
+#include <stdio.h>
 
 #define RUN_DESCRIPTION "run.json"
 #define RUN_LAST        "last.safetensors"
 #define RUN_BEST        "best.safetensors"
 #define RUN_STEPS       "steps.jsonl"
 #define RUN_EPOCHS      "epochs.csv"
+#define RUN_PREDICTIONS "predictions.csv"
+#define RUN_REPORT      "report.html"
 #define RUN_EVENTS      "events.out.tfevents.0.tgc"
 
 enum { RUNDIR_PATH = 4096 };
@@ -42,5 +47,11 @@ bool rundir_clear(const char *folder, Status *s);
 /* Writes run.json, beside the old one and then in its place; a warning where
  * that fails.  step: where the run goes on. */
 void rundir_describe(const char *folder, const Session *x, int64_t step);
+
+/* Writes FOLDER/name beside the old one, and then in its place, by what `put`
+ * prints; false after a warning where that fails. */
+typedef void RunPut(FILE *out, void *user);
+bool rundir_write(const char *folder, const char *name, RunPut *put,
+                  void *user);
 
 #endif

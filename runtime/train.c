@@ -19,6 +19,7 @@
 #include "keep.h"
 #include "progress.h"
 #include "record.h"
+#include "report.h"
 #include "rundir.h"
 #include "schedule.h"
 #include "stop.h"
@@ -60,7 +61,10 @@ typedef struct Train {
     StepRow row;                     /* of the step under way */
     Flight flight[MOST_FLIGHTS];     /* oldest first */
     int n_flights;
-    double landed; /* when the last one was waited for */
+    double landed;             /* when the last one was waited for */
+    int32_t *predicted, *best; /* classes of the test images: now; of the
+                                  best evaluation */
+    bool best_is_new;
     int64_t epochs, last_step, eval_every;
     Stop stop;
     bool kept;    /* training images are on the device */
@@ -317,8 +321,8 @@ static bool train_evaluate_average(Train *t, EpochRow *row, Evaluation *result,
 {
     if (!row->averaged)
         return true;
-    if (!evaluate(&t->session, t->test, t->average.graph, t->signals, result,
-                  s) ||
+    if (!evaluate(&t->session, t->test, t->average.graph, t->signals,
+                  t->predicted, result, s) ||
         result->stopped)
         return false;
     row->average_loss = result->loss;
@@ -334,7 +338,8 @@ static bool train_evaluate(Train *t, EpochRow *row, Status *s)
     Evaluation result;
     double began = clock_now();
     progress_note(&t->bar, "evaluating");
-    if (!evaluate(&t->session, t->test, t->eval.graph, t->signals, &result, s))
+    if (!evaluate(&t->session, t->test, t->eval.graph, t->signals, t->predicted,
+                  &result, s))
         return false;
     row->test_loss = result.loss;
     row->test_accuracy = (double)result.correct / (double)result.total;
@@ -350,6 +355,8 @@ static bool train_evaluate(Train *t, EpochRow *row, Status *s)
         return true;
     p->best_correct = result.correct;
     p->best_epoch = p->epoch;
+    memcpy(t->best, t->predicted, (size_t)result.total * sizeof *t->best);
+    t->best_is_new = true;
     return true;
 }
 
@@ -593,7 +600,12 @@ static bool open_data(Train *t, Status *s)
     if (!t->images)
         return false;
     t->test = session_loader(x, t->eval.graph, session_eval_images(x), 0, s);
-    return t->test && open_batches(t, s) && open_kept(t, s);
+    if (!t->test || !open_batches(t, s) || !open_kept(t, s))
+        return false;
+    size_t n = (size_t)loader_samples(t->test);
+    t->predicted = calloc(n, sizeof *t->predicted);
+    t->best = calloc(n, sizeof *t->best);
+    return (t->predicted && t->best) || status_fail(s, "no memory");
 }
 
 static void open_end(Train *t)
@@ -680,6 +692,40 @@ static void train_greet(const Train *t)
     fflush(stdout);
 }
 
+/* ---- after the end ------------------------------------------------------- */
+
+static void put_predictions(FILE *out, void *user)
+{
+    const Train *t = user;
+    const DataSet *test = loader_set(t->test);
+    fputs("image,label,predicted\n", out);
+    for (int64_t i = 0; i < test->n; i++)
+        fprintf(out, "%lld,%d,%d\n", (long long)i, (int)test->labels[i],
+                (int)t->best[i]);
+}
+
+/* The run's page, and what it says about what to change.  Whatever ended the
+ * run: the page shows it. */
+static void train_report(Train *t)
+{
+    Status s = {0};
+    Advice advice = {0};
+    const ReportInput in = {t->session.plan, t->folder, loader_set(t->test)};
+    char path[RUNDIR_PATH];
+    if (!t->folder[0])
+        return;
+    record_close(&t->record);
+    if (t->best_is_new)
+        rundir_write(t->folder, RUN_PREDICTIONS, put_predictions, t);
+    if (t->session.options->no_report || !report_write(&in, &advice, &s))
+        return;
+    for (int i = 0; i < advice.n; i++)
+        printf("%s %s\n", i ? "        " : "advice: ", advice.text[i]);
+    printf("report: %s\n", rundir_path(t->folder, RUN_REPORT, path));
+}
+
+/* ---- opening and closing ------------------------------------------------- */
+
 static bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
 {
     record_init(&t->record);
@@ -708,6 +754,8 @@ static void train_close(Train *t)
     signals_close(t->signals);
     session_close(&t->session);
     weights_close(t->resumed);
+    free(t->predicted);
+    free(t->best);
 }
 
 /* --print-config: the settings as they would be in force. */
@@ -739,9 +787,12 @@ int command_train(const Plan *plan, const Options *o, Status *s)
         status_fail(s, "no memory");
         return 1;
     }
-    bool done = train_open(t, plan, o, s) && train_loop(t, s);
+    bool opened = train_open(t, plan, o, s);
+    bool done = opened && train_loop(t, s);
     if (!done)
         progress_clear(&t->bar);
+    if (opened)
+        train_report(t);
     int signal = t->stop.signal;
     train_close(t);
     free(t);

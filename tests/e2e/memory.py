@@ -42,6 +42,7 @@ def allocations(shim, binary, data, save, steps):
     """Calls of malloc and its kin over a whole run."""
     count = save + ".count"
     t.run(binary, "train", "--data", data, "--save-dir", save, "--steps", steps,
+          "--no-report",
           env={"LD_PRELOAD": shim, "COUNT_FILE": count}).must()
     with open(count) as file:
         return int(re.match(r"\d+", file.read())[0])

@@ -1,0 +1,232 @@
+"""The page of a run: one file that asks for nothing else, with figures that
+other files bear out, pictures that are those of the data set, and damaged logs
+survived. A Chromium, where there is one, finds no error in it."""
+import base64
+import csv
+import html.parser
+import json
+import os
+import re
+import shutil
+import struct
+import zlib
+
+import tgctest as t
+
+TEST, SIZE = 90, 28
+VOID = {"meta", "link", "img", "br", "line", "polyline", "circle"}
+
+
+class Page(html.parser.HTMLParser):
+    """Tags must close in order; addresses must lie in the page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong, self.links, self.images = [], [], [], []
+        self.cells, self.words, self.polylines = [], [], 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.polylines += tag == "polyline"
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href", "data", "action"):
+                self.links.append(value)
+                if tag == "img":
+                    self.images.append((dict(attrs)["alt"], value))
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs).get("class")))
+
+    def handle_startendtag(self, tag, attrs):
+        if tag not in VOID:
+            self.wrong.append(tag)
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop()[0] != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.open and self.open[-1][1] in ("right", "wrong"):
+            self.cells.append((self.open[-1][1], int(data)))
+
+
+def png_pixels(link):
+    """Grey bytes of a PNG of 8 bits without filters; its sums checked."""
+    data = base64.b64decode(link.split(",", 1)[1])
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at, packed, head = 8, b"", None
+    while at < len(data):
+        size, = struct.unpack_from(">I", data, at)
+        name, body = data[at + 4:at + 8], data[at + 8:at + 8 + size]
+        assert struct.unpack_from(">I", data, at + 8 + size)[0] == zlib.crc32(
+            name + body)
+        head = body if name == b"IHDR" else head
+        packed += body if name == b"IDAT" else b""
+        at += 12 + size
+    wide, tall, bits, kind = struct.unpack_from(">IIBB", head)
+    assert (wide, tall, bits, kind) == (SIZE, SIZE, 8, 0)
+    rows = zlib.decompress(packed)
+    assert all(rows[y * (SIZE + 1)] == 0 for y in range(SIZE))
+    return b"".join(rows[y * (SIZE + 1) + 1:(y + 1) * (SIZE + 1)]
+                    for y in range(SIZE))
+
+
+class Fixture:
+    def __init__(self):
+        self.folder = t.scratch("report")
+        self.data = t.idx_data(os.path.join(self.folder, "data"), 200, TEST)
+        self.binary = t.compiled(
+            os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"))
+        self.save = os.path.join(self.folder, "run")
+        self.out = t.run(self.binary, "train", "--data", self.data,
+                         "--save-dir", self.save, "--epochs", "4").must().out
+
+    def report(self, *more, folder=None):
+        return t.run(self.binary, "report", "--save-dir", folder or self.save,
+                     *more)
+
+    def page(self, folder=None):
+        with open(os.path.join(folder or self.save, "report.html"),
+                  encoding="utf-8") as file:
+            return file.read()
+
+
+def check_page(checks, f):
+    page = Page(f.page())
+    checks.that(not page.wrong and not page.open, "tags close in order",
+                (page.wrong, page.open))
+    checks.that(page.links and all(link.startswith("data:")
+                                   for link in page.links),
+                "nothing lies outside the page",
+                [link[:60] for link in page.links if link[:5] != "data:"])
+    checks.that(not re.search(r"https?:|url\(|@import|<script", f.page()),
+                "and no style asks for more")
+    checks.equal(page.polylines, 6, "the curves")
+    return page
+
+
+def check_figures(checks, f, page):
+    with open(os.path.join(f.save, "predictions.csv"), newline="") as file:
+        rows = [(int(r["label"]), int(r["predicted"]))
+                for r in csv.DictReader(file)]
+    with open(os.path.join(f.data, "t10k-labels-idx1-ubyte"), "rb") as file:
+        labels = file.read()[8:]
+    checks.equal([r[0] for r in rows], list(labels), "predictions: the labels")
+    right = sum(a == b for a, b in rows)
+    best = json.loads(t.run(f.binary, "eval", "--data", f.data, "--json",
+                            "--weights", os.path.join(
+                                f.save, "best.safetensors")).must().out)
+    checks.equal(right, best["correct"], "predictions are the best weights'")
+    checks.equal(sum(n for kind, n in page.cells if kind == "right"), right,
+                 "the matrix: what is right")
+    checks.equal(sum(n for kind, n in page.cells if kind == "wrong"),
+                 TEST - right, "and what is not")
+    words = " ".join(page.words)
+    checks.that(f"{100 * right / TEST:.2f} %" in words, "the accuracy")
+    checks.that("optimizer.lr" in words and "tiny.net:" in words,
+                "settings and their origin")
+    with open(os.path.join(f.data, "t10k-images-idx3-ubyte"), "rb") as file:
+        images = file.read()[16:]
+    wrong = [i for i, (a, b) in enumerate(rows) if a != b]
+    shown = [int(alt.split()[-1]) for alt, _ in page.images]
+    checks.that(len(shown) == min(48, len(wrong)) and set(shown) <= set(wrong),
+                "wrong images are shown", (shown, wrong))
+    checks.that(all(png_pixels(link) == images[i * SIZE**2:(i + 1) * SIZE**2]
+                    for i, (_, link) in zip(shown, page.images)),
+                "and are those of the data set")
+
+
+def check_command(checks, f):
+    before = f.page()
+    f.report().must()
+    checks.that(f.page() == before, "report makes the same page again")
+    moved = os.path.join(f.folder, "moved")
+    os.rename(f.data, moved)
+    run = f.report().must()
+    checks.that("no pictures" in run.out and "<img" not in f.page() and
+                "What is taken" in f.page(), "without the data: no pictures",
+                run.out)
+    f.report("--data", moved).must()
+    checks.that(f.page() == before, "--data: with pictures again")
+    os.rename(moved, f.data)
+    checks.refused(f.report(folder=f.data), "run.json", "a folder of no run")
+    checks.refused(t.run(f.binary, "report"), "--save-dir", "no folder")
+    checks.refused(f.report("--data", f.folder), "train-images|t10k-images",
+                   "--data without the files")
+
+
+def check_damage(checks, f):
+    """Logs cut anywhere, foreign words in them: a page all the same."""
+    copy = os.path.join(f.folder, "damaged")
+    for name, damage in [
+            ("run.json", lambda b: b[:300]), ("run.json", lambda b: b""),
+            ("run.json", lambda b: b.replace(b"tiny", b"<script>alert(1)<")),
+            ("epochs.csv", lambda b: b[:130]), ("epochs.csv", lambda b: b""),
+            ("epochs.csv", lambda b: b.replace(b",", b",,")),
+            ("epochs.csv", lambda b: b + b"\n1e300,nan,inf,-inf,x,,,,,\n" * 5),
+            ("steps.jsonl", lambda b: b[:77]),
+            ("steps.jsonl", lambda b: b"{}\n[[[[\n" + b),
+            ("predictions.csv", lambda b: b[:-3]),
+            ("predictions.csv", lambda b: b + b"90,2147483647,5\n"),
+            ("predictions.csv", lambda b: b + b"90,-7,5\n"),
+            ("predictions.csv", lambda b: b.replace(b"\n1,", b"\n9,"))]:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(f.save, copy)
+        path = os.path.join(copy, name)
+        with open(path, "rb") as file:
+            data = file.read()
+        with open(path, "wb") as file:
+            file.write(damage(data))
+        run = f.report(folder=copy)
+        page = Page(f.page(copy))
+        checks.that(run.status == 0 and not page.wrong and not page.open and
+                    "<script" not in f.page(copy),
+                    f"{name} damaged: a page", (run.status, run.err))
+
+
+def check_chromium(checks, f):
+    for browser in ("chromium", "chromium-browser", "google-chrome"):
+        if shutil.which(browser):
+            break
+    else:
+        print("        (no Chromium here: it is not asked)")
+        return
+    picture = os.path.join(f.folder, "page.png")
+    run = t.run(browser, "--headless", "--no-sandbox", "--disable-gpu",
+                "--enable-logging=stderr", "--window-size=1100,2600",
+                "--host-resolver-rules=MAP * ~NOTFOUND",
+                "--user-data-dir=" + os.path.join(f.folder, "browser"),
+                "--screenshot=" + picture,
+                "file://" + os.path.join(f.save, "report.html"), timeout=120)
+    checks.that(os.path.getsize(picture) > 30000, "Chromium shows the page")
+    checks.that("CONSOLE" not in run.err, "and finds no error in it",
+                [l for l in run.err.splitlines() if "CONSOLE" in l])
+
+
+def check_advice(checks, f):
+    checks.that("report: " in f.out, "a run ends with its page", f.out[-400:])
+    save = os.path.join(f.folder, "still")
+    run = t.run(f.binary, "train", "--data", f.data, "--save-dir", save,
+                "--epochs", "12", "--lr", "0").must()
+    checks.that("advice:" in run.out and "has stayed at" in run.out,
+                "a rate of 0: the accuracy is flat", run.out[-800:])
+    checks.that("has stayed at" in f.page(save), "on the page too")
+
+
+def main():
+    checks = t.Checks()
+    f = Fixture()
+    page = check_page(checks, f)
+    check_figures(checks, f, page)
+    check_command(checks, f)
+    check_damage(checks, f)
+    check_advice(checks, f)
+    if not t.SANITIZED:
+        check_chromium(checks, f)
+    checks.done()
+
+
+if __name__ == "__main__":
+    main()
