@@ -22,6 +22,7 @@
 
 enum {
     MOST_OPS = 8,           /* in a chain */
+    MOST_VIEWS = 8,         /* of views, looked through */
     MUCH_SMALLER = 8,       /* so many times fewer elements do not count */
     LEAST_BYTES = 64 * 1024 /* less stays in the cache anyway */
 };
@@ -115,23 +116,31 @@ static bool takes_in(const Repeat *r, uint32_t user, uint32_t id)
     return takes;
 }
 
-/* Is it read after node id by others than the chain of node id, or else worth
- * keeping instead? */
-static bool is_kept(const Repeat *r, Value root, uint32_t id)
+/* Is it read after node id by others than the chain of node id?  Who reads a
+ * view of it reads it. */
+static bool read_after(const Repeat *r, Value v, uint32_t id, int views)
 {
-    if (node_has(graph_node(r->g, root), T_SOURCE) ||
-        type_bytes(graph_type(r->g, root)) <
-            type_bytes(&r->g->node[id].type[0]))
-        return true;
-    for (uint32_t i = r->uses.start[root.node + 1];
-         i-- > r->uses.start[root.node];) {
+    for (uint32_t i = r->uses.start[v.node + 1]; i-- > r->uses.start[v.node];) {
         uint32_t user = r->uses.user[i];
-        if (user <= id)
-            return false;
-        if (!r->repeated[user])
+        if (is_free(&r->g->node[user])) {
+            if (views < MOST_VIEWS &&
+                read_after(r, node_value(user, 0), id, views + 1))
+                return true;
+        } else if (user > id && !r->repeated[user]) {
             return true;
+        }
     }
     return false;
+}
+
+/* Is it in memory anyway when others read node id, or else worth keeping
+ * instead? */
+static bool is_kept(const Repeat *r, Value root, uint32_t id)
+{
+    return node_has(graph_node(r->g, root), T_SOURCE) ||
+           type_bytes(graph_type(r->g, root)) <
+               type_bytes(&r->g->node[id].type[0]) ||
+           read_after(r, root, id, 0);
 }
 
 static void choose(Repeat *r, uint32_t id)
