@@ -69,6 +69,11 @@ static bool is_small(const Repeat *r, Value v, int64_t elements)
 static void find_chain(Repeat *r, uint32_t id)
 {
     const Node *n = &r->g->node[id];
+    if (node_is(n, &op_widen)) { /* costs nothing in its user */
+        r->root[id] = r->root[n->in[0].node];
+        r->ops[id] = r->ops[n->in[0].node];
+        return;
+    }
     if (!is_cheap(n) || type_bytes(&n->type[0]) < LEAST_BYTES)
         return;
     int64_t elements = type_elements(&n->type[0]);
@@ -78,9 +83,9 @@ static void find_chain(Repeat *r, uint32_t id)
         Value v = n->in[i];
         if (is_small(r, v, elements))
             continue;
-        if (node_is(graph_node(r->g, v), &op_widen))
+        if (node_is(graph_node(r->g, v), &op_widen) && !r->ops[v.node])
             v = graph_node(r->g, v)->in[0]; /* at the same place */
-        if (is_free(graph_node(r->g, v)))
+        if (is_free(graph_node(r->g, v)) && !r->ops[v.node])
             return; /* other places of something large */
         bool chain = r->ops[v.node] > 0;
         Value from = chain ? r->root[v.node] : v;

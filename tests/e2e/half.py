@@ -4,6 +4,7 @@ run, resuming, checkpoints that go from one precision to another, and losses
 that follow those of float32."""
 import math
 import os
+import re
 
 import tgctest as t
 
@@ -153,8 +154,26 @@ def check_losses(checks, f):
                 "bf16 has no loss scale")
 
 
+def kept_bytes(precision):
+    """Of activations, at the peak of a step of ResNet-20."""
+    unit = {"KiB": 2 ** 10, "MiB": 2 ** 20, "GiB": 2 ** 30}
+    out = t.run(t.TGC, "memory", os.path.join(t.MODELS, "resnet20.net"),
+                "--set", f"precision={precision}").must().out
+    number, of = re.search(r"([\d.]+) (\w+) .*activations kept", out).groups()
+    return float(number) * unit[of]
+
+
+def check_memory(checks):
+    """A few percent are masks and statistics, which have no half."""
+    kept = {p: kept_bytes(p) for p in ("f32", "bf16", "f16")}
+    for p in ("bf16", "f16"):
+        checks.that(0.45 < kept[p] / kept["f32"] < 0.55,
+                    f"{p}: activations take half the memory", kept)
+
+
 def main():
     checks, f = t.Checks(), Fixture()
+    check_memory(checks)
     check_scale(checks, f)
     check_skip(checks, f)
     check_stuck(checks, f)
