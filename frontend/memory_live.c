@@ -2,13 +2,14 @@
 #include "memory_report.h"
 #include <string.h>
 
-const char *const memory_class[BUF_KINDS] = {
+const char *const memory_class[MEMORY_CLASSES] = {
     [BUF_STATE] = "weights, slots, statistics",
     [BUF_INPUT] = "input batches",
     [BUF_OUTPUT] = "outputs",
     [BUF_ACTIVATION] = "activations kept for backward",
-    [BUF_GRADIENT] = "gradients, recomputed values",
+    [BUF_GRADIENT] = "gradients",
     [BUF_WORK] = "workspace",
+    [MEMORY_AGAIN] = "made again for backward",
 };
 
 const char *bytes_text(int64_t bytes, char text[BYTES_TEXT])
@@ -26,6 +27,12 @@ const char *bytes_text(int64_t bytes, char text[BYTES_TEXT])
     return text;
 }
 
+bool buffer_again(const Graph *g, const Buffer *b)
+{
+    return b->kind != BUF_STATE && b->value.node &&
+           graph_node(g, b->value)->again;
+}
+
 MemoryLive memory_live(const Graph *g, Arena *a)
 {
     const MemoryPlan *p = g->memory;
@@ -34,12 +41,13 @@ MemoryLive memory_live(const Graph *g, Arena *a)
     l.live = arena_array(a, (size_t)l.n_steps + 1, sizeof *l.live);
     for (uint32_t i = 0; i < p->n_buffers; i++) {
         const Buffer *b = &p->buffer[i];
-        l.live[b->first][b->kind] += buffer_room(g, b);
-        l.live[b->last + 1][b->kind] -= buffer_room(g, b);
+        int class = buffer_again(g, b) ? MEMORY_AGAIN : (int)b->kind;
+        l.live[b->first][class] += buffer_room(g, b);
+        l.live[b->last + 1][class] -= buffer_room(g, b);
     }
     for (uint32_t k = 0; k < l.n_steps; k++) {
         int64_t sum = 0;
-        for (int c = 0; c < BUF_KINDS; c++) {
+        for (int c = 0; c < MEMORY_CLASSES; c++) {
             if (k)
                 l.live[k][c] += l.live[k - 1][c];
             sum += l.live[k][c];

@@ -19,10 +19,11 @@ enum {
     LEGEND_ROW = 3
 };
 
-static const char *const color[BUF_KINDS] = {
+static const char *const color[MEMORY_CLASSES] = {
     [BUF_STATE] = "#4e79a7",    [BUF_INPUT] = "#9c755f",
     [BUF_OUTPUT] = "#b07aa1",   [BUF_ACTIVATION] = "#f28e2b",
     [BUF_GRADIENT] = "#59a14f", [BUF_WORK] = "#bab0ac",
+    [MEMORY_AGAIN] = "#e15759",
 };
 
 typedef struct Picture {
@@ -37,7 +38,7 @@ typedef struct Picture {
 static int64_t sum_live(const MemoryLive *l, uint32_t step)
 {
     int64_t sum = 0;
-    for (int c = 0; c < BUF_KINDS; c++)
+    for (int c = 0; c < MEMORY_CLASSES; c++)
         sum += l->live[step][c];
     return sum;
 }
@@ -120,7 +121,7 @@ static void print_legend(const Picture *p)
     int at = 0;
     char text[BYTES_TEXT];
     const int64_t *live = p->l->live[p->l->peak_step];
-    for (int c = 0; c < BUF_KINDS; c++) {
+    for (int c = 0; c < MEMORY_CLASSES; c++) {
         int x = LEFT + at % LEGEND_ROW * (PLOT_W / LEGEND_ROW);
         int y = TOP + PLOT_H + 56 + at / LEGEND_ROW * 22;
         fprintf(p->out,
@@ -164,7 +165,7 @@ void memory_print_picture(const MemoryLive *l, FILE *out)
             "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
             WIDTH, HEIGHT, WIDTH, HEIGHT);
     print_axes(&p);
-    for (int kind = 0; kind < BUF_KINDS; kind++)
+    for (int kind = 0; kind < MEMORY_CLASSES; kind++)
         print_class(&p, kind, under);
     print_peak(&p);
     print_legend(&p);

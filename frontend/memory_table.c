@@ -11,7 +11,7 @@ void memory_print_classes(const MemoryLive *l, FILE *out)
 {
     char text[BYTES_TEXT];
     const int64_t *live = l->live[l->peak_step];
-    for (int c = 0; c < BUF_KINDS; c++)
+    for (int c = 0; c < MEMORY_CLASSES; c++)
         if (live[c])
             fprintf(out, "  %10s %5.1f %%  %s\n", bytes_text(live[c], text),
                     100.0 * (double)live[c] / (double)l->peak, memory_class[c]);
@@ -25,11 +25,10 @@ void memory_print_largest(const MemoryLive *l, FILE *out)
     uint32_t n = memory_largest(l->g, l->peak_step, largest, LARGEST);
     for (uint32_t i = 0; i < n; i++) {
         const Buffer *b = largest[i];
-        bool again = b->value.node && graph_node(l->g, b->value)->again;
         fprintf(out, "  %10s  steps %5u to %5u  %-28s %s%s\n",
                 bytes_text(buffer_room(l->g, b), text), b->first, b->last,
                 buffer_name(l->g, b, a), buffer_line(l->g, b, a),
-                again ? " (made again)" : "");
+                buffer_again(l->g, b) ? " (made again)" : "");
     }
     arena_free(a);
 }

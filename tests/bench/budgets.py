@@ -6,8 +6,7 @@
 
 sweep: ResNet-56, float32, 12 budgets from the smallest to what keeping
 everything takes: planned peak, resident peak of two steps of training less that
-of `info`, extra multiply-adds, estimated and measured milliseconds of a step,
-and whether weights and momentum are those of a run without a budget, bit for
+of `info`, extra multiply-adds, estimated extra time, and whether weights and momentum are those of a run without a budget, bit for
 bit. deep: what ResNet-1202 needs with and without, and two steps of it.
 
 Writes docs/results/checkpoint.md and checkpoint.json; each half keeps what the
@@ -98,7 +97,7 @@ def trained(binary, data, folder):
     return grown, tensors(os.path.join(folder, "last.safetensors"))
 
 
-def sweep(data, steps):
+def sweep(data):
     least, most = planned(56, MIB), planned(56, 1 << 44)
     rows, bits = [], None
     for i in reversed(range(BUDGETS)):
@@ -108,11 +107,8 @@ def sweep(data, steps):
             row = compiled(56, budget, binary)
             row["resident"], now = trained(binary, data,
                                            os.path.join(folder, "save"))
-            times = json.loads(t.run(binary, "bench", "--json", "--steps",
-                                     steps, timeout=3600).must().out)
         bits = bits or now
         row["same_bits"] = now == bits
-        row["step_ms"] = times["median_ms"]
         rows.append(row)
         print(row, flush=True)
     return rows[::-1]
@@ -152,19 +148,16 @@ def sweep_table(rows):
     lines = ["## A sweep over ResNet-56", "",
              "Batch 128, float32; 12 budgets from the smallest to what keeping "
              "everything takes. Resident is the peak of two steps of training "
-             "less that of `info`; ms are of a whole step, estimated extra "
-             "beside what `bench` measures; bits are those of weights and "
-             "momentum after two steps, against the run that keeps "
-             "everything.", "",
+             "less that of `info`; bits are those of weights and momentum "
+             "after two steps, against the run that keeps everything.", "",
              "| budget | planned | resident | kernels again | multiply-adds | "
-             "time, estimated | step | bits |",
-             "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
+             "time, estimated | bits |",
+             "| ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
     for r in rows:
         lines.append(
             f"| {mib(r['budget'])} | {mib(r['planned'])} "
             f"| {mib(r['resident'])} | {r['kernels_again']} "
             f"| +{r['multiply_adds']:.1f} % | +{r['extra_time']:.1f} % "
-            f"| {r['step_ms']:.0f} ms "
             f"| {'equal' if r['same_bits'] else 'DIFFERENT'} |")
     return lines + [""]
 
@@ -216,7 +209,6 @@ def main():
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["sweep", "deep"])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--depth", type=int, default=1202)
     arguments = parser.parse_args()
     result = {}
@@ -225,7 +217,7 @@ def main():
             result = json.load(file)
     result["machine"] = machine()
     if arguments.what == "sweep":
-        result["sweep"] = sweep(arguments.data, arguments.steps)
+        result["sweep"] = sweep(arguments.data)
     else:
         result["deep"] = deep(arguments.data, arguments.depth)
     write(result)
