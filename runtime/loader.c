@@ -488,7 +488,8 @@ Loader *loader_open_set(const LoaderOptions *o, DataSet *set, Status *s)
 const float *loader_values(const Loader *l)
 {
     bool mixes = l->mix.mixup > 0 || l->mix.cutmix > 0;
-    return l->augment.moves && !mixes ? l->augment.value[0] : NULL;
+    bool same = l->set.h == l->image.dim[2] && l->set.w == l->image.dim[3];
+    return l->augment.moves && same && !mixes ? l->augment.value[0] : NULL;
 }
 
 bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s)

@@ -102,8 +102,8 @@ const struct DataSet *loader_set(const Loader *l);
 int64_t loader_batches(const Loader *l); /* in an epoch, tail as in options */
 
 /* For who keeps the pixels himself and asks for rows: the table of bytes,
- * normalised, [c][256], NULL where images are more than windows; the bytes of
- * an image, u8 [c,h,w]. */
+ * normalised, [c][256], NULL where images are more than windows of images of
+ * their own size; the bytes of an image, u8 [c,h,w]. */
 const float *loader_values(const Loader *l);
 bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s);
 /* An image of the data as it is, only normalised: plain f32 [c,h,w] as in

@@ -2,6 +2,8 @@
  * every place and both directions come, as often as each other; evaluation and
  * lists without a crop take the middle; both ways to do it give the same. */
 #include "augment.h"
+#include "data.h"
+#include "loader_private.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,6 +156,27 @@ static void test_resized(void **state)
         assert_true(seen[tall]);
 }
 
+/* Who keeps the pixels of images himself has room for the model's size. */
+static void test_not_kept_elsewhere(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        LoaderOptions o = {
+            .keep_tail = true,
+            .threads = 1,
+            .image = {PLAN_F32, 4, {1, C, H, W}, {IMAGE, H * W, W, 1}},
+            .label = {PLAN_I32, 1, {1}, {1}}};
+        DataSet d = {.n = 1, .c = C, .h = H + more, .w = W, .classes = 1};
+        d.labels = calloc(1, sizeof *d.labels);
+        d.pixels = calloc(1, C * (H + 1) * W);
+        Status s = {0};
+        Loader *l = loader_open_set(&o, &d, &s);
+        assert_non_null(l);
+        assert_true((loader_values(l) == NULL) == more);
+        loader_close(l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_both_ways),
         cmocka_unit_test(test_middle),
         cmocka_unit_test(test_resized),
+        cmocka_unit_test(test_not_kept_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
