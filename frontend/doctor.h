@@ -47,6 +47,8 @@ struct DoctorRow {
 /* look_compiler and look_library: a program of `declare` and a main that prints
  * `call` (arguments of printf) is compiled, linked with `link`, and run. */
 DoctorLook look_compiler, look_library, look_runtime, look_temporary;
+/* One of the libraries in `link` can be opened by its name. */
+DoctorLook look_opened;
 DoctorLook look_driver, look_gpus, look_nvrtc, look_cudnn;
 DoctorLook look_processor, look_memory, look_disk, look_data;
 

@@ -3,6 +3,7 @@
 #include "codegen.h"
 #include "doctor.h"
 #include "process.h"
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,22 @@ bool look_library(Doctor *d, const DoctorRow *row, char *found)
     if (d->compiler)
         return try_program(d, row, found);
     snprintf(found, FOUND_SIZE, "not tried: that takes a C compiler");
+    return false;
+}
+
+bool look_opened(Doctor *d, const DoctorRow *row, char *found)
+{
+    char *save, *names = arena_strdup(d->arena, row->link);
+    for (char *name = strtok_r(names, " ", &save); name;
+         name = strtok_r(NULL, " ", &save)) {
+        void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        if (!library)
+            continue;
+        dlclose(library);
+        snprintf(found, FOUND_SIZE, "%s", name);
+        return true;
+    }
+    snprintf(found, FOUND_SIZE, "none of %.900s", row->link);
     return false;
 }
 

@@ -60,6 +60,8 @@ def check_whole(checks):
     for name, pattern in (("OpenMP", r"up to \d+ threads"),
                           ("oneDNN", r"version \d+\.\d+\.\d+$"),
                           ("zlib", r"version 1\.\d+"),
+                          ("libjpeg-turbo", r"libjpeg\.so\.\d+$"),
+                          ("libpng", r"libpng16\.so\.16$"),
                           ("runtime library", r".*/libtgcrt.a$"),
                           ("processor", r".+, \d+ cores?"),
                           ("memory", r"[\d.]+ GB, [\d.]+ GB of it available"),
@@ -123,6 +125,9 @@ def check_gpu(checks):
     lib = folder("lib")
     env = {"LD_LIBRARY_PATH": lib, "TGC_NVRTC": NVRTC}
     driver(0)
+    for name in ("libjpeg.so.62", "libjpeg.so.8"):
+        with open(path("lib", name), "w") as file:
+            file.write("no library")
     library("libcudnn.so.9", "long cudnnGetVersion() { return 91002; }")
     run = doctor("--target", "cuda", **env)
     checks.equal((run.status, run.err), (0, ""), "a machine with two GPUs")
@@ -132,6 +137,9 @@ def check_gpu(checks):
                   28 * " " + "1: Made-up B, sm_90, 80.0 GB, 60.0 GB of it free"),
                  "its GPUs")
     checks.that(row(run, "NVRTC")[0] == "ok", "NVRTC", row(run, "NVRTC"))
+    checks.equal(row(run, "libjpeg-turbo"),
+                 ("-", "none of libjpeg.so.62 libjpeg.so.8"),
+                 "libraries that cannot be opened")
     checks.equal(row(run, "cuDNN"), ("ok", "version 9.10.2"), "cuDNN")
     driver(100)
     checks.refused(doctor("--target", "cuda", **env),
