@@ -82,7 +82,7 @@ const Layer layer_avg_pool = {
     .build = build_avg_pool,
 };
 
-/* ---- mean, softmax, flatten
+/* ---- mean, flatten
  * ----------------------------------------------------- */
 
 /* The dimensions in `over`, increasing, each once; 0 after a message. */
@@ -139,20 +139,6 @@ const Layer layer_mean = {
                                            "by default [height, width]"},
                                    {0}},
     .build = build_mean,
-};
-
-static Datum build_softmax(LayerCall *c)
-{
-    Value x = layer_tensor(c, "x");
-    Attr axis = attr_int("axis", 1);
-    return layer_result(layer_node(c, &op_softmax, &x, 1, &axis, 1));
-}
-
-const Layer layer_softmax = {
-    .name = "softmax",
-    .doc = "exp(x) over its sum, along channels or features",
-    .params = (const LayerParam[]){{"x", PARAM_TENSOR, .value = NULL}, {0}},
-    .build = build_softmax,
 };
 
 static Datum build_flatten(LayerCall *c)

@@ -193,24 +193,35 @@ static Datum build_dense(LayerCall *c)
 {
     Value x = layer_tensor(c, "x");
     Type in = *layer_type(c, x);
-    if (in.rank != 2)
+    if (in.rank != 2 && in.rank != 3)
         return layer_fail(c, "x",
                           "wants [features], not %s; flatten(x) or "
                           "mean(x, over = [height, width]) makes that",
                           shape_text(&in, c->el->arena));
     int64_t units = layer_int(c, "units");
-    Type type = type_make(in.dtype, 2, (const int64_t[]){units, in.dim[1]});
-    double fan_in = (double)in.dim[1];
+    int64_t features = in.dim[in.rank - 1];
+    int64_t rows[] = {in.dim[0] * in.dim[1], features};
+    int64_t back[] = {in.dim[0], in.dim[1], units};
+    Type type = type_make(in.dtype, 2, (const int64_t[]){units, features});
+    double fan_in = (double)features;
     Value w = layer_state(c, "weight", &type, STATE_PARAM,
                           weight_start(c, fan_in, (double)units));
     Attr attr = attr_bool("transpose_b", true);
+    Attr flat = attr_ints("shape", rows, 2),
+         whole = attr_ints("shape", back, 3);
+    if (in.rank == 3)
+        x = layer_node(c, &op_reshape, &x, 1, &flat, 1);
     Value y = layer_node(c, &op_matmul, (Value[]){x, w}, 2, &attr, 1);
-    return layer_result(add_bias(c, y, fan_in));
+    y = add_bias(c, y, fan_in);
+    if (in.rank == 3)
+        y = layer_node(c, &op_reshape, &y, 1, &whole, 1);
+    return layer_result(y);
 }
 
 const Layer layer_dense = {
     .name = "dense",
-    .doc = "Every unit sees every feature: [features] to [units]. States: "
+    .doc = "Every unit sees every feature: [features] to [units], and "
+           "[rows, features] to [rows, units], row by row. States: "
            "`weight` [units, features] and `bias` [units]",
     .owns = true,
     .params =

@@ -5,6 +5,7 @@
  *   forward   an elementwise result lies as its first operand that is decided
  *   backward  what is left (constants, broadcasts) as its first user that is
  *   the rest  as the target says of them by themselves, or row-major
+ *   updates   what a state is given lies as the state
  *
  * Generated kernels read and write any layout: for them this is about speed
  * alone.  Library calls get what they asked for here. */
@@ -127,6 +128,20 @@ static void decide_rest(Layouts *l, uint32_t id)
     }
 }
 
+/* A state's new value lies as the state does: who computes it (a gradient that
+ * came through a transposition) may have another order in mind. */
+static void settle_update(Layouts *l, uint32_t id)
+{
+    const Module *m = l->g->module;
+    const Node *n = &l->g->node[id];
+    if (!node_is(n, &op_update))
+        return;
+    const State *s = &m->state[module_state(m, node_string(n, "name"))];
+    Value v = n->in[0];
+    if (node_is_generic(graph_node(l->g, v)))
+        decide(l, v, s->type.layout);
+}
+
 static Graph *layout_graph(Graph *from, PassContext *c)
 {
     Rewrite r;
@@ -143,6 +158,8 @@ static Graph *layout_graph(Graph *from, PassContext *c)
         decide_operands(&l, id);
     for (uint32_t id = 1; id < g->n_nodes; id++)
         decide_rest(&l, id);
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        settle_update(&l, id);
     return g;
 }
 

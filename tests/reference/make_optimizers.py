@@ -55,6 +55,53 @@ class Speed(torch.nn.Module):
         return self.head(x) / 9
 
 
+class Part(torch.nn.Module):
+    """Attention and MLP of models/vit_cifar.net."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1, self.norm2 = (torch.nn.LayerNorm(width) for _ in range(2))
+        self.attention, self.mlp = torch.nn.Module(), torch.nn.Module()
+        for name in ("query", "key", "value", "out"):
+            setattr(self.attention, name,
+                    torch.nn.Linear(width, width, bias=name != "key"))
+        self.mlp.up = torch.nn.Linear(width, 4 * width)
+        self.mlp.down = torch.nn.Linear(4 * width, width)
+        self.heads = heads
+
+    def attend(self, x):
+        a, (n, tokens, width) = self.attention, x.shape
+        q, k, v = (layer(x).reshape(n, tokens, self.heads, -1).transpose(1, 2)
+                   for layer in (a.query, a.key, a.value))
+        share = q @ k.transpose(2, 3) / (width / self.heads)**0.5
+        x = share.softmax(3) @ v
+        return a.out(x.transpose(1, 2).reshape(n, tokens, width))
+
+    def forward(self, x):
+        x = x + self.attend(self.norm1(x))
+        return x + self.mlp.down(F.gelu(self.mlp.up(self.norm2(x))))
+
+
+class Vit(torch.nn.Module):
+    def __init__(self, width=8, heads=2, patch=7):
+        super().__init__()
+        self.patches = torch.nn.Conv2d(1, width, patch, patch)
+        self.positions = torch.nn.Module()
+        self.positions.weight = torch.nn.Parameter(
+            torch.zeros((28 // patch)**2, width))
+        self.blocks = torch.nn.Sequential(Part(width, heads),
+                                          Part(width, heads))
+        self.norm = torch.nn.LayerNorm(width)
+        self.head = torch.nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.positions.weight
+        return self.head(self.norm(self.blocks(x)).mean(1))
+
+
+NETS = {"speed": Speed, "vit": Vit}
+
+
 class Muon(torch.optim.Optimizer):
     """The iteration x -> a x + b (x x') x + c (x x')^2 x leaves the singular
     vectors as they are and takes each singular value s to
@@ -196,7 +243,7 @@ def set_rates(options, steps):
 
 def started(case, real):
     salt = case.get("salt", "")
-    net = (Speed if "net" in case else make_golden.Tiny)().to(real)
+    net = NETS.get(case.get("net"), make_golden.Tiny)().to(real)
     net.load_state_dict(
         {name: torch.tensor(cases.initial(name, t.shape, salt),
                             dtype=real).reshape(t.shape)

@@ -8,7 +8,7 @@ Images are pixels / 255, rounded to float32 as tgc does.
     torch    the same for make_optimizers.py: an optimizer and its options,
              groups as (patterns, optimizer or None, options), clipping, the
              loss, the evaluation; schedules as in schedule_cases.py
-    net      "speed": a narrow models/speed_cifar.net; else tests/e2e/tiny.net
+    net      which of NETS; else tests/e2e/tiny.net
     salt     other weights to start from: some at which no relu's operand is so
              close to 0 that float32 could decide it the other way
     rounded  rates or images are rounded to float32 in every step
@@ -16,6 +16,14 @@ Images are pixels / 255, rounded to float32 as tgc does.
 TRAIN, TEST, SIZE, BATCH, STEPS = 300, 70, 28, 15, 20
 
 NO_DECAY = ("*.bias", "*bn*")
+
+# A file of models/, and what it is given.
+NETS = {
+    "speed": ("speed_cifar.net",
+              "{ input = [1, 28, 28], widths = [4, 8, 8] }"),
+    "vit": ("vit_cifar.net", "{ input = [1, 28, 28], depth = 2, width = 8, "
+                             "heads = 2, patch = 7, drop = 0 }"),
+}
 
 SGD = "optimizer sgd { lr = 0.0625, momentum = 0.9 }\nepochs = 1\n"
 MOMENTUM = dict(kind="sgd", lr=2**-4, momentum=0.9, weight_decay=1e-4)
@@ -173,7 +181,8 @@ CASES = {
         torch=dict(MOMENTUM, mixing=dict(cutmix=1, cutmix_share=0.75))),
     "speed_cifar": dict(
         net="speed", rounded=True,
-        train="optimizer.lr_batch = 15\nepochs = 1\n",
+        train="optimizer.lr_batch = 15\nepochs = 1\n"
+              "data.augment = \"\"\n",
         torch=dict(kind="sgd", lr=0.5, momentum=0.85, nesterov=True,
                    weight_decay=1e-3, label_smoothing=0.2, average=0.99,
                    average_warmup=True, test_flip=True,
@@ -188,6 +197,15 @@ CASES = {
                                                total_iters=STEPS)),
                              ("LinearLR", dict(start_factor=0.2,
                                                total_iters=10))])),
+    "vit_cifar": dict(
+        net="vit",
+        train="optimizer.lr = 0.0078125\noptimizer.lr_batch = 15\n"
+              "schedule constant\ndata.mixup = 0\ndata.augment = \"\"\n"
+              "schedule.warmup_epochs = 0\n",
+        torch=dict(kind="adamw", lr=2**-7, weight_decay=0.05, clip_norm=1,
+                   label_smoothing=0.1,
+                   groups=[(("*.bias", "*norm*", "positions.*"), None,
+                            dict(weight_decay=0))])),
     "everything": dict(
         rounded=True,
         train="optimizer adamw { lr = 0.0078125, weight_decay = 0.25, "

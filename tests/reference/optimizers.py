@@ -26,10 +26,9 @@ IN_F32 = ("muon_adamw", "average_warm", "everything")
 
 def model(folder, name):
     path, own = os.path.join(folder, name + ".net"), these.CASES[name]["train"]
-    if these.CASES[name].get("net") == "speed":
-        net = os.path.join(t.MODELS, "speed_cifar.net")
-        given = "{ input = [1, 28, 28], widths = [4, 8, 8] }"
-        own += "data.augment = \"\"\n"
+    if "net" in these.CASES[name]:
+        file, given = these.NETS[these.CASES[name]["net"]]
+        net = os.path.join(t.MODELS, file)
     else:
         net = os.path.join(t.SOURCE, "tests", "e2e", "tiny.net")
         given = ""
