@@ -19,6 +19,13 @@ static double fact_number(const History *h, const char *section,
     return end > text ? v : NAN;
 }
 
+/* A count; 0 where the file says none. */
+static int fact_count(const History *h, const char *section, const char *key)
+{
+    double v = fact_number(h, section, key);
+    return v >= 1 && v <= 1e6 ? (int)v : 0;
+}
+
 static void facts_times(const History *h, AdviceFacts *f)
 {
     double data = 0, step = 0, eval = 0, all = 0;
@@ -77,9 +84,9 @@ AdviceFacts advice_facts(const History *h)
                      .skipped = h->steps ? h->skips / (double)h->steps : NAN};
     facts_times(h, &f);
     facts_accuracy(h, &f);
-    f.classes = (int)fact_number(h, "settings", "data.classes");
-    f.threads = (int)fact_number(h, "machine", "threads");
-    f.cores = (int)fact_number(h, "machine", "cores");
+    f.classes = fact_count(h, "settings", "data.classes");
+    f.threads = fact_count(h, "machine", "threads");
+    f.cores = fact_count(h, "machine", "cores");
     f.planned = fact_number(h, "machine", "planned_bytes");
     f.memory = fact_number(h, "machine", "memory_bytes");
     f.batch = fact_number(h, "settings", "batch");
