@@ -1,6 +1,6 @@
 /* report_classes.c: what the best weights take the test images for; see
  * report.h. */
-#include "png.h"
+#include "inline_png.h"
 #include "report.h"
 #include <stdlib.h>
 #include <string.h>

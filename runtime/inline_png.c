@@ -1,7 +1,7 @@
-/* png.c: see png.h.  The format: W3C, "Portable Network Graphics", 2003: a
+/* inline_png.c: see inline_png.h.  The format: W3C, "Portable Network Graphics", 2003: a
  * signature, then pieces of length, name, data and CRC; the pixels are rows
  * with a filter byte each, packed by zlib. */
-#include "png.h"
+#include "inline_png.h"
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

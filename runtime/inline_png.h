@@ -1,6 +1,6 @@
-/* png.h: small pictures as text, for pages that carry them inside. */
-#ifndef TGC_PNG_H
-#define TGC_PNG_H
+/* inline_png.h: small pictures as text, for pages that carry them inside. */
+#ifndef TGC_INLINE_PNG_H
+#define TGC_INLINE_PNG_H
 
 #include "status.h"
 #include <stdint.h>
