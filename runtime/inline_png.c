@@ -1,6 +1,6 @@
-/* inline_png.c: see inline_png.h.  The format: W3C, "Portable Network Graphics", 2003: a
- * signature, then pieces of length, name, data and CRC; the pixels are rows
- * with a filter byte each, packed by zlib. */
+/* inline_png.c: see inline_png.h.  The format: W3C, "Portable Network
+ * Graphics", 2003: a signature, then pieces of length, name, data and CRC; the
+ * pixels are rows with a filter byte each, packed by zlib. */
 #include "inline_png.h"
 #include <stdlib.h>
 #include <string.h>
