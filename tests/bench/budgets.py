@@ -134,7 +134,9 @@ def deep(data, depth):
         print(result, flush=True)
         options = "--set", "precision=f16"
         least = planned(depth, MIB, *options) + MIB
-        result["least_f16"] = compiled(depth, least, binary, *options)
+        row = compiled(depth, least, binary, *options)
+        row["resident"], _ = trained(binary, data, os.path.join(folder, "f16"))
+        result["least_f16"] = row
         print(result, flush=True)
         row = compiled(depth, 10 << 30, binary)
         save = os.path.join(folder, "save")
@@ -189,7 +191,8 @@ def deep_table(d):
             f"{half['compile_s']:.0f} s of processor time |",
             f"| the smallest budget, f16 | {least['budget'] / 1e6:.0f} MB, "
             f"+{least['multiply_adds']:.1f} % multiply-adds, estimated "
-            f"+{least['extra_time']:.1f} % time; compiled in "
+            f"+{least['extra_time']:.1f} % time; resident after two steps "
+            f"{least['resident'] / 1e6:.0f} MB; compiled in "
             f"{least['compile_s']:.0f} s of processor time |", ""]
 
 
