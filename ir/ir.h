@@ -239,5 +239,9 @@ const char *module_loc_text(const Module *m, Loc loc, Arena *a);
  * state is updated twice.  On failure the message names the node. */
 bool graph_verify(const Graph *g, Error *e);
 bool module_verify(const Module *m, Error *e);
+/* What a state is given lies as the state: whoever copies it, or computes it
+ * right into the state's bytes, goes by the layout of one of the two.  Holds
+ * once pass `layout` has run. */
+bool module_verify_layouts(const Module *m, Error *e);
 
 #endif

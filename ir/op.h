@@ -43,11 +43,13 @@ typedef enum Trait {
     T_LIBRARY = 1 << 9,
 } Trait;
 
-/* What the pass `half` may do with the op. */
+/* What the pass `half` may do with the op.  Each descriptor says: what is left
+ * out is not taken for float32, for that would go unseen. */
 typedef enum HalfRule {
-    HALF_NO,  /* operands and results stay float32 */
-    HALF_YES, /* computes in half where its operands are half */
-    HALF_WANT /* worth casting operands for: conv, matmul */
+    HALF_UNSAID, /* refused by the pass `half` and by the tests */
+    HALF_NO,     /* operands and results stay float32 */
+    HALF_YES,    /* computes in half where its operands are half */
+    HALF_WANT    /* worth casting operands for: conv, matmul */
 } HalfRule;
 
 typedef struct AttrSpec {

@@ -43,18 +43,25 @@ static void print_operands(const OpDesc *op, FILE *out)
         fprintf(out, "%d to %d", op->min_in, op->max_in);
 }
 
+static const char *const half_word[] = {[HALF_UNSAID] = "?",
+                                        [HALF_NO] = "no",
+                                        [HALF_YES] = "follows",
+                                        [HALF_WANT] = "wanted"};
+
 static void print_summary(FILE *out)
 {
-    fprintf(out, "| op | operands | results | computed by | gradient | what "
-                 "it is |\n| --- | --- | --- | --- | --- | --- |\n");
+    fprintf(out,
+            "| op | operands | results | computed by | gradient | half | what "
+            "it is |\n| --- | --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < op_count; i++) {
         const OpDesc *op = op_table[i];
         fprintf(out, "| [%s](#%s) | ", op->name, op->name);
         print_operands(op, out);
-        fprintf(out, " | %d | %s | %s | ", op->n_out, computed_by(op),
+        fprintf(out, " | %d | %s | %s | %s | ", op->n_out, computed_by(op),
                 op->grad == grad_none ? "zero"
                 : op->grad            ? "yes"
-                                      : "");
+                                      : "",
+                half_word[op->half]);
         print_cell(op->doc, out);
         fprintf(out, " |\n");
     }
@@ -121,7 +128,10 @@ void ops_print_markdown(FILE *out)
         "a function of\n`<math.h>` for that type, `@i` the element's index, "
         "`@at` that along the\nattribute `axis`.\n\n"
         "*Gradient*: zero where results do not change with operands, or only "
-        "in steps;\nempty where autodiff would stop.\n\n");
+        "in steps;\nempty where autodiff would stop.\n\n"
+        "*Half*, where the setting `precision` is f16 or bf16: wanted, the "
+        "operands are\nmade half for it; follows, half where an operand is; "
+        "no, it computes in float32.\n\n");
     print_summary(out);
     for (size_t i = 0; i < op_count; i++)
         print_op(op_table[i], out);

@@ -209,6 +209,29 @@ bool graph_verify(const Graph *g, Error *e)
     return ok;
 }
 
+/* ---- layouts ------------------------------------------------------------ */
+
+static bool check_layouts(const Graph *g, Error *e)
+{
+    Verifier v = {.g = g, .error = e};
+    for (v.id = 1; v.id < g->n_nodes; v.id++) {
+        const Node *n = &g->node[v.id];
+        if (node_is(n, &op_update) &&
+            !check_state(&v, node_string(n, "name"), graph_type(g, n->in[0]),
+                         true))
+            return false;
+    }
+    return true;
+}
+
+bool module_verify_layouts(const Module *m, Error *e)
+{
+    for (size_t i = 0; i < m->n_graphs; i++)
+        if (!check_layouts(m->graph[i], e))
+            return false;
+    return true;
+}
+
 /* ---- modules ------------------------------------------------------------ */
 
 static bool check_entry(const Module *m, const State *s, Error *e)

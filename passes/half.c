@@ -20,6 +20,7 @@ typedef struct Half {
     /* Of an old value: the cast of its new one to the other of both types. */
     Value (*cast)[MAX_OUT];
     Arena *arena;
+    PassContext *c;
 } Half;
 
 /* ---- operands ----------------------------------------------------------- */
@@ -102,9 +103,21 @@ static bool guard_statistics(Half *h, uint32_t id)
     return true;
 }
 
+/* A new op of which nobody has said what half may do to it. */
+static bool refuse_node(Half *h, const Node *n)
+{
+    return pass_fail(h->c, n->loc,
+                     "there is no rule for %s in half: its descriptor does not "
+                     "say whether it may be %s (`.half`, ir/op.h); `precision "
+                     "= f32` needs none",
+                     n->op->name, dtype_name(h->half));
+}
+
 static bool convert_node(Half *h, uint32_t id)
 {
     const Node *n = &h->r.from->node[id];
+    if (n->op->half == HALF_UNSAID)
+        return refuse_node(h, n);
     if (n->n_in == 0) {
         rewrite_copy(&h->r, id);
         return true;
@@ -117,22 +130,22 @@ static bool convert_node(Half *h, uint32_t id)
     if (rule == HALF_YES && any_is_half(h, n) &&
         (add_node(h, id, DT_NONE) || add_node(h, id, h->half)))
         return true;
-    return add_node(h, id, DT_F32);
+    return add_node(h, id, DT_F32) ||
+           pass_fail(h->c, n->loc, "bug: %s", h->r.to->error.text);
 }
 
 /* ---- the pass ----------------------------------------------------------- */
 
 static Graph *half_graph(Graph *g, PassContext *c)
 {
-    Half h = {.arena = arena_new()};
+    Half h = {.arena = arena_new(), .c = c};
     const char *name = settings_text(&g->module->settings, "precision");
     h.half = dtype_named(name);
     h.cast = arena_array(h.arena, g->n_nodes, sizeof *h.cast);
     rewrite_begin(&h.r, g);
     bool ok = true;
     for (uint32_t id = 1; ok && id < g->n_nodes; id++)
-        if (!(ok = convert_node(&h, id)))
-            pass_fail(c, g->node[id].loc, "bug: %s", h.r.to->error.text);
+        ok = convert_node(&h, id);
     arena_free(h.arena);
     Graph *now = rewrite_end(&h.r);
     if (ok)

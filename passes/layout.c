@@ -10,6 +10,7 @@
  * Generated kernels read and write any layout: for them this is about speed
  * alone.  Library calls get what they asked for here. */
 #include "passes.h"
+#include "build.h"
 #include "rewrite.h"
 #include <string.h>
 
@@ -128,27 +129,47 @@ static void decide_rest(Layouts *l, uint32_t id)
     }
 }
 
+/* Can the order of what this update reads be chosen freely? */
+static bool can_settle(const Graph *g, const Node *update)
+{
+    Value v = update->in[0];
+    return graph_type(g, v)->rank < 2 || node_is_generic(graph_node(g, v));
+}
+
 /* A state's new value lies as the state does: who computes it (a gradient that
  * came through a transposition) may have another order in mind. */
 static void settle_update(Layouts *l, uint32_t id)
 {
     const Module *m = l->g->module;
     const Node *n = &l->g->node[id];
-    if (!node_is(n, &op_update))
+    if (!node_is(n, &op_update) || !can_settle(l->g, n))
         return;
     const State *s = &m->state[module_state(m, node_string(n, "name"))];
-    Value v = n->in[0];
-    if (node_is_generic(graph_node(l->g, v)))
-        decide(l, v, s->type.layout);
+    decide(l, n->in[0], s->type.layout);
+}
+
+/* The graph as it is; an update reads a copy of what a library or the caller
+ * lays out. */
+static Graph *copy_graph(Graph *from)
+{
+    Rewrite r;
+    rewrite_begin(&r, from);
+    for (uint32_t id = 1; id < from->n_nodes; id++) {
+        const Node *n = &from->node[id];
+        if (!node_is(n, &op_update) || can_settle(from, n)) {
+            rewrite_copy(&r, id);
+            continue;
+        }
+        rewrite_at(&r, id);
+        Value now = rewrite_get(&r, n->in[0]);
+        ir_update(r.to, node_string(n, "name"), ir_unary(r.to, &op_copy, now));
+    }
+    return rewrite_end(&r);
 }
 
 static Graph *layout_graph(Graph *from, PassContext *c)
 {
-    Rewrite r;
-    rewrite_begin(&r, from);
-    for (uint32_t id = 1; id < from->n_nodes; id++)
-        rewrite_copy(&r, id);
-    Graph *g = rewrite_end(&r);
+    Graph *g = copy_graph(from);
     Layouts l = {.g = g, .target = c->target};
     l.decided =
         arena_array(from->arena, (size_t)g->n_nodes * MAX_OUT, sizeof(bool));

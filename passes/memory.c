@@ -414,6 +414,6 @@ const Pass pass_memory = {
     .name = "memory",
     .doc = "gives every value a place in the one arena; new values go over old "
            "ones where nobody reads those any more",
-    .needs = F_PLAIN | F_ORDERED,
+    .needs = F_PLAIN | F_LAID_OUT | F_ORDERED,
     .run = run,
 };

@@ -68,11 +68,14 @@ static bool is_alone(const Node *n)
     return n->group == 0;
 }
 
-/* What holds of a module that may come from text.  Layouts and order cannot be
- * seen; whoever starts in the middle of the pipeline is believed. */
+/* What holds of a module that may come from text.  Most layouts and the order
+ * cannot be seen; whoever starts in the middle of the pipeline is believed. */
 static uint32_t find_facts(const Module *m)
 {
-    uint32_t facts = F_LAID_OUT | F_ORDERED;
+    Error e;
+    uint32_t facts = F_ORDERED;
+    if (module_verify_layouts(m, &e))
+        facts |= F_LAID_OUT;
     if (trains(m))
         facts |= F_GRAD;
     if (every_node(m, is_plain))
@@ -163,7 +166,9 @@ static bool check_text(Runner *r, Error *e)
 static bool check_result(Runner *r, const Pass *p)
 {
     Error e = {{0}};
-    if (!module_verify(r->m, &e))
+    uint32_t facts = (r->facts & ~p->breaks) | p->adds;
+    if (!module_verify(r->m, &e) ||
+        ((facts & F_LAID_OUT) && !module_verify_layouts(r->m, &e)))
         return pass_fail(r->c, 0, "bug: pass %s left a wrong module: %s",
                          p->name, e.text);
     if (r->o->verify_text && !check_text(r, &e))

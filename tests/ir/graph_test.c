@@ -308,6 +308,25 @@ static void test_verify_state_layout(void **state)
                       "\"w\" is f32[2,3]");
 }
 
+/* What is copied into a state, or computed there, must lie as it. */
+static void test_verify_update_layout(void **state)
+{
+    Module *m = *state;
+    Graph *g = module_graph(m, "train");
+    Value a = matrix(g, "a", 2, 3);
+    State s = {.name = "w", .type = *graph_type(g, a)};
+    module_add_state(m, &s);
+    Value b = ir_unary(g, &op_relu, a);
+    ir_update(g, "w", b);
+    Error e;
+    assert_true(module_verify_layouts(m, &e));
+    graph_node(g, b)->type[0].layout = layout_make(2, (const int[]){1, 0});
+    assert_true(module_verify(m, &e)); /* layouts are not chosen yet */
+    assert_false(module_verify_layouts(m, &e));
+    assert_string_equal(e.text, "graph train: %3 (update): f32[2,3]{1,0}, but "
+                                "state \"w\" is f32[2,3]");
+}
+
 static void test_verify_table(void **state)
 {
     Module *m = *state;
@@ -336,6 +355,7 @@ int main(void)
         TEST(test_verify_anchors),
         TEST(test_verify_names),
         TEST(test_verify_state_layout),
+        TEST(test_verify_update_layout),
         TEST(test_verify_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

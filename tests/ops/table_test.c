@@ -73,6 +73,8 @@ static void descriptors_are_complete(void **state)
         assert_ptr_equal(op_named(op->name), op);
         assert_true(op->infer && op->doc && op->doc[0]);
         assert_true(op->min_in <= op->max_in && op->n_out <= MAX_OUT);
+        if (op->half == HALF_UNSAID)
+            fail_msg("%s has no rule for half (.half)", op->name);
         if (op->traits & T_ELEMENTWISE)
             assert_non_null(op->expr);
         if (op->traits & T_VIEW)

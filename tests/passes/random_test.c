@@ -150,7 +150,8 @@ static void test_memory(void **state)
         module_free(m);
         m = random_module(seed, NODES); /* nothing fused, every node a step */
         run_passes(m,
-                   (const char *const[]){"expand", "schedule", "memory", NULL},
+                   (const char *const[]){"layout", "expand", "schedule",
+                                         "memory", NULL},
                    seed);
         check_memory(m, seed);
         module_free(m);
