@@ -55,7 +55,7 @@ bool picture_allocate(PictureReader *p, int64_t h, int64_t w, int64_t c,
                            p->path, (long long)w, (long long)h,
                            PICTURE_MOST_PIXELS);
     PictureRoom r = {p->picture.at, p->picture.room};
-    bool good = picture_room(&r, (size_t)(h * w * c), s);
+    bool good = picture_room(&r, (size_t)(h * w * c) + PICTURE_SLACK, s);
     p->picture = (Picture){h, w, c, r.at, r.room};
     return good;
 }

@@ -146,6 +146,16 @@ static void from_cmyk(const uint8_t *from, int64_t n, bool inverted,
         }
 }
 
+/* Room for a row of w pixels, never at a multiple of 32: to such a place the
+ * library writes past the caches and waits for it, which for small pictures
+ * takes longer than all else. */
+static uint8_t *row_room(PictureRoom *r, int64_t w, Status *s)
+{
+    if (!picture_room(r, 4 * (size_t)w + 16, s))
+        return NULL;
+    return (uintptr_t)r->at % 32 ? r->at : r->at + 16;
+}
+
 static bool decode(PictureReader *p, PictureJpeg *x, Status *s)
 {
     struct jpeg_decompress_struct *info = &x->info;
@@ -154,16 +164,19 @@ static bool decode(PictureReader *p, PictureJpeg *x, Status *s)
     bool grey = info->num_components == 1, four = info->num_components == 4;
     info->out_color_space = grey ? JCS_GRAYSCALE : four ? JCS_CMYK : JCS_RGB;
     if (!picture_allocate(p, info->image_height, info->image_width,
-                          grey ? 1 : 3, s) ||
-        (four && !picture_room(&p->rows, 4 * (size_t)to->w, s)))
+                          grey ? 1 : 3, s))
+        return false;
+    uint8_t *row = row_room(&p->rows, to->w, s);
+    if (!row)
         return false;
     x->api.start(info);
     while (info->output_scanline < info->output_height) {
         uint8_t *end = to->at + to->w * to->c * info->output_scanline;
-        uint8_t *row = four ? p->rows.at : end;
         x->api.lines(info, &row, 1);
         if (four)
             from_cmyk(row, to->w, info->saw_Adobe_marker, end);
+        else
+            memcpy(end, row, (size_t)(to->w * to->c));
     }
     x->api.finish(info);
     return true;

@@ -4,6 +4,9 @@
 
 #include "picture.h"
 
+/* What may be read past the last pixel. */
+enum { PICTURE_SLACK = 8 };
+
 /* Bytes that are used again and again. */
 typedef struct PictureRoom {
     uint8_t *at;
@@ -31,6 +34,13 @@ bool picture_jpeg(PictureReader *p, const uint8_t *bytes, size_t n, Status *s);
 void picture_jpeg_close(struct PictureJpeg *x);
 bool picture_png(PictureReader *p, const uint8_t *bytes, size_t n, Status *s);
 void picture_png_close(struct PicturePng *x);
+
+/* n pixels of [n,3] to three planes, so many bytes from one to the next. */
+void picture_planes(const uint8_t *restrict from, int64_t n, int64_t plane,
+                    uint8_t *restrict to);
+/* The picture just covering h x w, its middle, to [c,h,w]. */
+bool picture_resize(PictureReader *p, int64_t h, int64_t w, uint8_t *to,
+                    Status *s);
 
 /* Functions of a library by name, one after the other into `to`; false with a
  * sentence that says which package has it. */
