@@ -172,5 +172,7 @@ void elab_freeze(Elab *el)
     }
     if (!any)
         diag_error(el->diag, place,
-                   "there is nothing to train: every parameter is frozen");
+                   "there is nothing to train: every parameter is frozen by "
+                   "\"%.100s\"",
+                   frozen->text);
 }

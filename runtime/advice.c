@@ -75,6 +75,10 @@ AdviceFacts advice_facts(const History *h)
 {
     const char *crop = history_fact(h, "settings", "data.crop");
     AdviceFacts f = {.epochs = (int)h->n_epochs,
+                     .diverged = h->outcome.state == OUTCOME_DIVERGED,
+                     .steps = h->steps,
+                     .lr = h->last_lr,
+                     .images = history_images(h),
                      .first_loss = h->steps ? h->first_loss : NAN,
                      .loss = NAN,
                      .best_loss = INFINITY,
@@ -90,6 +94,7 @@ AdviceFacts advice_facts(const History *h)
     f.planned = fact_number(h, "machine", "planned_bytes");
     f.memory = fact_number(h, "machine", "memory_bytes");
     f.batch = fact_number(h, "settings", "batch");
+    f.f16 = !strcmp(history_fact(h, "settings", "precision"), "f16");
     f.augmented = *history_fact(h, "settings", "data.augment") ||
                   (*crop && strcmp(crop, "0"));
     return f;
@@ -129,9 +134,31 @@ static void say_cores(const AdviceFacts *f, char *text, size_t size)
              f->threads, f->cores);
 }
 
+static bool blew_up(const AdviceFacts *f)
+{
+    return f->diverged;
+}
+
+static void say_blew_up(const AdviceFacts *f, char *text, size_t size)
+{
+    char at[64] = "", third[64] = "";
+    if (f->lr > 0) {
+        snprintf(at, sizeof at, ", at a learning rate of %.3g", f->lr);
+        snprintf(third, sizeof third, " (--lr %.2g)", f->lr / 3);
+    }
+    snprintf(text, size,
+             "After %lld step%s%s, numbers were no longer finite. Start again "
+             "with a third of the rate%s, with a warm-up (--set "
+             "schedule.warmup_epochs=1), or with gradients clipped "
+             "(optimizer.clip_norm = 1)%s.",
+             (long long)f->steps, f->steps == 1 ? "" : "s", at, third,
+             f->f16 ? "; or take precision = bf16, whose range is float32's"
+                    : "");
+}
+
 static bool diverges(const AdviceFacts *f)
 {
-    return f->epochs >= 1 && f->loss > 1.5 * f->best_loss + 0.1;
+    return !f->diverged && f->epochs >= 1 && f->loss > 1.5 * f->best_loss + 0.1;
 }
 
 static bool learns_nothing(const AdviceFacts *f)
@@ -168,9 +195,9 @@ static void say_overfits(const AdviceFacts *f, char *text, size_t size)
 {
     snprintf(text, size,
              "%.1f %% of the training images are right, but %.1f %% of the "
-             "test images: it learns them by heart. %s, or use more weight "
+             "%s images: it learns them by heart. %s, or use more weight "
              "decay or label smoothing.",
-             100 * f->accuracy, 100 * f->test_accuracy,
+             100 * f->accuracy, 100 * f->test_accuracy, f->images,
              f->augmented ? "Add augmentation (cutout, mixup)"
                           : "Augment the images (crop, flip)");
 }
@@ -250,15 +277,11 @@ static void say_evaluates(const AdviceFacts *f, char *text, size_t size)
 
 /* What matters most first. */
 static const Rule rules[] = {
-    {diverges, say_diverges},
-    {learns_nothing, say_nothing},
-    {skips, say_skips},
-    {waits_for_data, say_data},
-    {cores_idle, say_cores},
-    {overfits, say_overfits},
-    {is_flat, say_flat},
-    {still_rises, say_rises},
-    {evaluates_much, say_evaluates},
+    {blew_up, say_blew_up},        {diverges, say_diverges},
+    {learns_nothing, say_nothing}, {skips, say_skips},
+    {waits_for_data, say_data},    {cores_idle, say_cores},
+    {overfits, say_overfits},      {is_flat, say_flat},
+    {still_rises, say_rises},      {evaluates_much, say_evaluates},
     {memory_left, say_memory},
 };
 

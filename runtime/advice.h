@@ -7,7 +7,12 @@
 
 /* What the rules look at.  Shares and accuracies are 0..1; NAN: not known. */
 typedef struct AdviceFacts {
-    int epochs;             /* with a row in the table */
+    int epochs;    /* with a row in the table */
+    bool diverged; /* ended with a loss that was not finite */
+    int64_t steps; /* with a row in the log */
+    double lr;     /* of the last one */
+    bool f16;
+    const char *images;     /* evaluated on: "test", "validation" */
     double data_share;      /* of the time of training steps */
     double eval_share;      /* of all time */
     double first_loss;      /* of the first step */

@@ -174,7 +174,8 @@ static bool read_steps(History *h, const char *folder)
             h->first_loss = loss;
         double epoch =
             in_epoch > 0 ? step / in_epoch : row_number(line, "epoch");
-        add_step(h, &now, &each, loss, epoch, row_number(line, "lr"));
+        h->last_lr = row_number(line, "lr");
+        add_step(h, &now, &each, loss, epoch, h->last_lr);
     }
     free(line);
     if (file)
@@ -240,6 +241,21 @@ const char *history_fact(const History *h, const char *section, const char *key)
     return "";
 }
 
+const char *history_images(const History *h)
+{
+    double held = strtod(history_fact(h, "settings", "data.validation"), NULL);
+    return held > 0 ? "validation" : "test";
+}
+
+/* ---- result.json --------------------------------------------------------- */
+
+static void read_outcome(History *h, const char *folder)
+{
+    char path[RUNDIR_PATH];
+    if (!outcome_read(rundir_path(folder, RUN_RESULT, path), &h->outcome))
+        h->outcome = (Outcome){.state = OUTCOME_RUNNING};
+}
+
 /* ---- predictions.csv ----------------------------------------------------- */
 
 static bool read_predictions(History *h, const char *folder)
@@ -273,13 +289,14 @@ static bool read_predictions(History *h, const char *folder)
 
 bool history_read(History *h, const char *folder, Status *s)
 {
-    *h = (History){0};
+    *h = (History){.last_lr = NAN};
     FILE *file = open_file(folder, RUN_DESCRIPTION);
     if (!file)
         return status_errno(s, "read " RUN_DESCRIPTION " of the run in", folder,
                             "is it the --save-dir of a run?");
     fclose(file);
     read_description(h, folder);
+    read_outcome(h, folder);
     if (read_epochs(h, folder) && read_steps(h, folder) &&
         read_predictions(h, folder))
         return true;

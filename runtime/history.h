@@ -6,6 +6,7 @@
 #ifndef TGC_HISTORY_H
 #define TGC_HISTORY_H
 
+#include "outcome.h"
 #include "status.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -48,8 +49,9 @@ typedef struct History {
     HistoryPoint *point; /* at most a few hundred, however long the run */
     size_t n_points;
     int64_t steps; /* rows of steps.jsonl */
-    double first_loss;
-    double skips; /* steps without an update, for an overflow; NAN */
+    double first_loss, last_lr;
+    double skips;    /* steps without an update, for an overflow; NAN */
+    Outcome outcome; /* running where the folder does not say */
     HistoryFact *fact;
     size_t n_facts, room_facts;
     int32_t *label, *predicted; /* of test image i; NULL: not there */
@@ -64,5 +66,8 @@ void history_free(History *h);
 /* "" where run.json does not say. */
 const char *history_fact(const History *h, const char *section,
                          const char *key);
+
+/* What the run was evaluated on: "test", "validation". */
+const char *history_images(const History *h);
 
 #endif

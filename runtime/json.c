@@ -1,5 +1,7 @@
 /* json.c: see json.h; the grammar is RFC 8259. */
 #include "json.h"
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool json_fail(Json *j, const char *why)
@@ -53,6 +55,50 @@ bool json_count(Json *j, int64_t *value)
     if (j->text[start] == '0' && j->at > start + 1)
         return json_fail(j, "a number begins with 0");
     *value = v;
+    return true;
+}
+
+/* Digits at `at`, one at least; where they end, or NULL. */
+static const char *digits(const char *at, const char *end)
+{
+    const char *p = at;
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p > at ? p : NULL;
+}
+
+/* Where the number that begins at `at` ends; NULL: it is none. */
+static const char *number_end(const char *at, const char *end)
+{
+    const char *p = at + (at < end && *at == '-');
+    bool zero = p < end && *p == '0';
+    p = zero ? p + 1 : digits(p, end);
+    if (p && p < end && *p == '.')
+        p = digits(p + 1, end);
+    if (p && p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        p = digits(p + (p < end && (*p == '+' || *p == '-')), end);
+    }
+    return p;
+}
+
+bool json_number(Json *j, double *value)
+{
+    char text[64];
+    json_skip(j);
+    const char *at = j->text + j->at, *end = j->text + j->size;
+    if (!j->error && end - at >= 4 && !memcmp(at, "null", 4)) {
+        *value = NAN;
+        j->at += 4;
+        return true;
+    }
+    const char *stop = j->error ? NULL : number_end(at, end);
+    if (!stop || stop - at >= (ptrdiff_t)sizeof text)
+        return json_fail(j, "a number is missing");
+    memcpy(text, at, (size_t)(stop - at));
+    text[stop - at] = 0;
+    *value = strtod(text, NULL);
+    j->at += (size_t)(stop - at);
     return true;
 }
 

@@ -27,6 +27,8 @@ bool json_expect(Json *j, char c);
 bool json_string(Json *j, char *to, size_t room, size_t *length);
 /* A whole number of 0 .. 2^53. */
 bool json_count(Json *j, int64_t *value);
+/* A number, or null, which is NAN. */
+bool json_number(Json *j, double *value);
 /* Only white space is left. */
 bool json_end(Json *j);
 

@@ -7,16 +7,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const double REDRAW_SECONDS = 0.1, LINE_SECONDS = 10;
-enum { BAR_MOST = 24, BAR_LEAST = 4, LINE_ROOM = 512 };
+static const double REDRAW_SECONDS = 0.1;
+/* Between lines that are not on a terminal: ten an epoch or so. */
+static const double LINE_SECONDS = 10, LINE_MOST = 600;
+enum { BAR_MOST = 24, BAR_LEAST = 4, LINE_ROOM = 512, CELL_ROOM = 48 };
 
-void progress_open(ProgressBar *p, FILE *out, int64_t epochs, int64_t batches,
-                   int64_t last_step)
+void progress_open(ProgressBar *p, FILE *out, const ProgressPlan *plan)
 {
     struct winsize size;
-    *p = (ProgressBar){.out = out, .width = 80, .epochs = epochs};
-    p->batches = batches;
-    p->last_step = last_step;
+    *p = (ProgressBar){.out = out, .plan = *plan, .width = 100};
     p->terminal = isatty(fileno(out));
     if (p->terminal && !ioctl(fileno(out), TIOCGWINSZ, &size) && size.ws_col)
         p->width = size.ws_col;
@@ -31,65 +30,138 @@ void progress_epoch(ProgressBar *p, int64_t epoch)
         p->drawn = clock_now();
 }
 
-/* ---- the line ------------------------------------------------------------ */
-
 static double share(double part, double whole)
 {
     return whole > 0 ? 100 * part / whole : 0;
 }
 
-/* "loss 1.2345  acc 45.6 %  812 img/s  data 2 %  1h02m left" */
-static void line_figures(const ProgressBar *p, const ProgressStep *x,
-                         char *text, size_t size)
+static double images_per_second(const ProgressBar *p)
+{
+    return p->seconds > 0 ? (double)p->images / p->seconds : 0;
+}
+
+/* ---- cells --------------------------------------------------------------- */
+
+/* One of several things in a line, two blanks before it.  Where there is no
+ * room, those of the highest rank are left out; rank 0 stays. */
+typedef struct Cell {
+    char text[CELL_ROOM];
+    int width, rank; /* width 0: left out */
+} Cell;
+
+static void cells_fit(Cell *cell, int n, int room)
+{
+    for (;;) {
+        int used = 0, most = 0;
+        for (int i = 0; i < n; i++) {
+            used += cell[i].width ? cell[i].width + 2 : 0;
+            if (cell[i].width && cell[i].rank > cell[most].rank)
+                most = i;
+        }
+        if (used <= room || !cell[most].rank)
+            return;
+        cell[most] = (Cell){.width = 0};
+    }
+}
+
+/* How many characters that is. */
+static int cells_print(const Cell *cell, int n, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; i < n && used < size; i++)
+        if (cell[i].width)
+            used += (size_t)snprintf(text + used, size - used, "  %*s",
+                                     cell[i].width, cell[i].text);
+    return (int)strlen(text);
+}
+
+/* ---- the line ------------------------------------------------------------ */
+
+static double seconds_left(const ProgressBar *p, const ProgressStep *x)
+{
+    double step = p->all_seconds / (double)p->all_steps;
+    double end = p->ends ? p->end_seconds / (double)p->ends : 0;
+    return (double)(p->plan.last_step - x->step) *
+           (step + end / (double)p->plan.batches);
+}
+
+enum { FIGURES = 6 };
+
+/* "loss 1.2345  acc 45.60 %  812 img/s  data 2 %  3 skipped  1h02m left" */
+static void line_cells(const ProgressBar *p, const ProgressStep *x,
+                       Cell cell[FIGURES])
 {
     char left[32];
-    double seconds = p->seconds;
-    double each = p->all_seconds / (double)p->all_steps;
-    format_duration(each * (double)(p->last_step - x->step), left, sizeof left);
-    snprintf(text, size,
-             "loss %.4f  acc %5.2f %%  %.0f img/s  data %.0f %%  %s left",
-             p->loss / (double)p->losses,
-             share((double)p->correct, (double)p->images),
-             seconds > 0 ? (double)p->images / seconds : 0,
-             share(p->data, seconds), left);
-}
-
-/* "epoch 3/200 [=====>    ] 128/390  ", as wide as there is room. */
-static void line_head(const ProgressBar *p, const ProgressStep *x, int room,
-                      char *text, size_t size)
-{
-    char bar[BAR_MOST + 1] = "";
-    int used = snprintf(text, size, "epoch %lld/%lld ", (long long)p->epoch + 1,
-                        (long long)p->epochs);
-    int cells = room - used - 20;
-    cells = cells > BAR_MOST ? BAR_MOST : cells;
-    if (p->terminal && cells >= BAR_LEAST) {
-        int done = (int)(cells * x->batch / p->batches);
-        memset(bar, ' ', (size_t)cells);
-        memset(bar, '=', (size_t)done);
-        if (done < cells)
-            bar[done] = '>';
-        bar[cells] = 0;
-        used += snprintf(text + used, size - (size_t)used, "[%s] ", bar);
+    const int rank[FIGURES] = {0, 1, 3, 4, 2, 0};
+    memset(cell, 0, FIGURES * sizeof *cell);
+    if (p->losses)
+        snprintf(cell[0].text, CELL_ROOM, "loss %.4f",
+                 p->loss / (double)p->losses);
+    snprintf(cell[1].text, CELL_ROOM, "acc %5.2f %%",
+             share((double)p->correct, (double)p->images));
+    snprintf(cell[2].text, CELL_ROOM, "%.0f img/s", images_per_second(p));
+    snprintf(cell[3].text, CELL_ROOM, "data %.0f %%",
+             share(p->data, p->seconds));
+    if (x->skips)
+        snprintf(cell[4].text, CELL_ROOM, "%lld skipped", (long long)x->skips);
+    snprintf(cell[5].text, CELL_ROOM, "%s left",
+             format_duration(seconds_left(p, x), left, sizeof left));
+    for (int i = 0; i < FIGURES; i++) {
+        cell[i].width = (int)strlen(cell[i].text);
+        cell[i].rank = rank[i];
     }
-    snprintf(text + used, size - (size_t)used, "%lld/%lld  ",
-             (long long)x->batch, (long long)p->batches);
 }
 
+/* " [=====>    ]" in `room` columns; nothing where that is too few. */
+static void line_bar(const ProgressBar *p, const ProgressStep *x, int room,
+                     char text[BAR_MOST + 8])
+{
+    int cells = room - 3 > BAR_MOST ? BAR_MOST : room - 3;
+    text[0] = 0;
+    if (!p->terminal || cells < BAR_LEAST)
+        return;
+    int done = (int)(cells * x->batch / p->plan.batches);
+    snprintf(text, BAR_MOST + 8, " [%*s]", cells, "");
+    memset(text + 2, '=', (size_t)done);
+    if (done < cells)
+        text[2 + done] = '>';
+}
+
+/* "epoch 3/200 [=====>    ] 128/390  loss ..", as wide as there is room. */
 static void draw(ProgressBar *p, const ProgressStep *x)
 {
-    char head[LINE_ROOM], figures[LINE_ROOM];
-    line_figures(p, x, figures, sizeof figures);
-    line_head(p, x, p->width - (int)strlen(figures), head, sizeof head);
+    char epoch[64], batch[64], figures[LINE_ROOM], bar[BAR_MOST + 8];
+    Cell cell[FIGURES];
+    int room = p->width - 1;
+    room -= snprintf(epoch, sizeof epoch, "epoch %lld/%lld",
+                     (long long)p->epoch + 1, (long long)p->plan.epochs);
+    room -= snprintf(batch, sizeof batch, " %lld/%lld", (long long)x->batch,
+                     (long long)p->plan.batches);
+    line_cells(p, x, cell);
+    if (p->terminal)
+        cells_fit(cell, FIGURES, room);
+    room -= cells_print(cell, FIGURES, figures, sizeof figures);
+    line_bar(p, x, room, bar);
     if (p->terminal) {
         char line[2 * LINE_ROOM];
-        snprintf(line, sizeof line, "%s%s", head, figures);
+        snprintf(line, sizeof line, "%s%s%s%s", epoch, bar, batch, figures);
         fprintf(p->out, "\r\033[K%.*s", p->width - 1, line);
     } else {
-        fprintf(p->out, "%s%s\n", head, figures);
+        fprintf(p->out, "%s%s%s\n", epoch, batch, figures);
     }
     fflush(p->out);
     p->bar_is_up = p->terminal;
+}
+
+/* How long what is shown stays. */
+static double pause_seconds(const ProgressBar *p)
+{
+    double epoch =
+        (double)p->plan.batches * p->all_seconds / (double)p->all_steps;
+    if (p->terminal)
+        return REDRAW_SECONDS;
+    return fmax(LINE_SECONDS, fmin(0.1 * epoch, LINE_MOST));
 }
 
 void progress_step(ProgressBar *p, const ProgressStep *x)
@@ -106,7 +178,7 @@ void progress_step(ProgressBar *p, const ProgressStep *x)
     p->seconds += x->seconds;
     p->all_seconds += x->seconds;
     double now = clock_now();
-    if (now - p->drawn < (p->terminal ? REDRAW_SECONDS : LINE_SECONDS))
+    if (now - p->drawn < pause_seconds(p))
         return;
     p->drawn = now;
     draw(p, x);
@@ -117,7 +189,7 @@ void progress_note(ProgressBar *p, const char *text)
     if (!p->terminal)
         return;
     fprintf(p->out, "\r\033[Kepoch %lld/%lld  %s", (long long)p->epoch + 1,
-            (long long)p->epochs, text);
+            (long long)p->plan.epochs, text);
     fflush(p->out);
     p->bar_is_up = true;
 }
@@ -132,43 +204,110 @@ void progress_clear(ProgressBar *p)
 
 /* ---- the table ----------------------------------------------------------- */
 
-static void table_head(ProgressBar *p)
+enum { HEAD_EVERY = 40 }; /* rows on a terminal, which scrolls */
+
+typedef enum Column {
+    COLUMN_EPOCH,
+    COLUMN_LOSS,
+    COLUMN_ACCURACY,
+    COLUMN_TEST_LOSS,
+    COLUMN_TEST_ACCURACY,
+    COLUMN_AVERAGE, /* accuracy of the averaged weights */
+    COLUMN_SPEED,
+    COLUMN_DATA,
+    COLUMN_TIME,
+    COLUMN_LR,
+    COLUMN_BEST,
+    COLUMNS
+} Column;
+
+/* As wide as they come, ranks for narrow terminals; at most 100 in all. */
+static const Cell column[COLUMNS] = {
+    [COLUMN_EPOCH] = {"epoch", 7, 0},
+    [COLUMN_LOSS] = {"loss", 6, 0},
+    [COLUMN_ACCURACY] = {"acc", 8, 1},
+    [COLUMN_TEST_LOSS] = {"loss", 9, 3},
+    [COLUMN_TEST_ACCURACY] = {"acc", 8, 0},
+    [COLUMN_AVERAGE] = {"average", 8, 0},
+    [COLUMN_SPEED] = {"img/s", 6, 5},
+    [COLUMN_DATA] = {"data", 5, 6},
+    [COLUMN_TIME] = {"time", 6, 2},
+    [COLUMN_LR] = {"lr", 8, 4},
+    [COLUMN_BEST] = {"", 4, 0},
+};
+
+/* Prints the cells as far as a terminal has room; without the column of
+ * averages where there are none. */
+static void table_print(ProgressBar *p, Cell cell[COLUMNS], bool averaged)
 {
-    fprintf(p->out, "%7s  %8s  %8s  %9s  %8s  %7s  %5s  %7s  %9s\n", "epoch",
-            "loss", "acc", "test loss", "test acc", "img/s", "data", "time",
-            "lr");
-    p->headed = true;
+    char line[LINE_ROOM];
+    if (!averaged)
+        cell[COLUMN_AVERAGE].width = 0;
+    if (p->terminal)
+        cells_fit(cell, COLUMNS, p->width + 1); /* none before the first */
+    int n = cells_print(cell, COLUMNS, line, sizeof line);
+    while (n > 0 && line[n - 1] == ' ')
+        n--;
+    fprintf(p->out, "%.*s\n", n > 2 ? n - 2 : 0, line + 2);
+}
+
+static void table_head(ProgressBar *p, bool averaged)
+{
+    Cell cell[COLUMNS];
+    const char *on = p->plan.validation ? "val" : "test";
+    memcpy(cell, column, sizeof cell);
+    for (int i = COLUMN_TEST_LOSS; i <= COLUMN_TEST_ACCURACY; i++)
+        snprintf(cell[i].text, CELL_ROOM, "%s %s", on, column[i].text);
+    table_print(p, cell, averaged);
+}
+
+/* "-" for what there is none of. */
+static void cell_percent(Cell *cell, double v)
+{
+    if (isfinite(v))
+        snprintf(cell->text, CELL_ROOM, "%.2f %%", 100 * v);
+}
+
+static void cell_loss(Cell *cell, double v)
+{
+    if (isfinite(v))
+        snprintf(cell->text, CELL_ROOM, fabs(v) < 1e3 ? "%.4f" : "%.3g", v);
+}
+
+static void table_row(ProgressBar *p, const EpochRow *row)
+{
+    Cell cell[COLUMNS];
+    memcpy(cell, column, sizeof cell);
+    for (int i = 0; i < COLUMNS; i++)
+        snprintf(cell[i].text, CELL_ROOM, "-");
+    snprintf(cell[COLUMN_EPOCH].text, CELL_ROOM, "%lld/%lld",
+             (long long)p->epoch + 1, (long long)p->plan.epochs);
+    if (p->losses) /* none where the run went on at an epoch's end */
+        cell_loss(&cell[COLUMN_LOSS], p->loss / (double)p->losses);
+    if (p->images)
+        cell_percent(&cell[COLUMN_ACCURACY],
+                     (double)p->correct / (double)p->images);
+    cell_loss(&cell[COLUMN_TEST_LOSS], row->test_loss);
+    cell_percent(&cell[COLUMN_TEST_ACCURACY], row->test_accuracy);
+    cell_percent(&cell[COLUMN_AVERAGE], row->average_accuracy);
+    snprintf(cell[COLUMN_SPEED].text, CELL_ROOM, "%.0f", images_per_second(p));
+    snprintf(cell[COLUMN_DATA].text, CELL_ROOM, "%.0f %%",
+             share(p->data, p->seconds));
+    format_duration(row->seconds, cell[COLUMN_TIME].text, CELL_ROOM);
+    snprintf(cell[COLUMN_LR].text, CELL_ROOM, "%.3g", row->lr);
+    snprintf(cell[COLUMN_BEST].text, CELL_ROOM, "%s", row->best ? "best" : "");
+    table_print(p, cell, row->averaged);
 }
 
 void progress_row(ProgressBar *p, const EpochRow *row)
 {
-    char time[32], epoch[48], loss[32] = "-", accuracy[32] = "-";
-    char test_loss[32] = "-", test_accuracy[32] = "-", average[48] = "";
-    double seconds = p->seconds;
     progress_clear(p);
-    if (!p->headed)
-        table_head(p);
-    snprintf(epoch, sizeof epoch, "%lld/%lld", (long long)p->epoch + 1,
-             (long long)p->epochs);
-    if (p->steps) { /* none where the run went on at an epoch's end */
-        snprintf(loss, sizeof loss, "%.4f", p->loss / (double)p->losses);
-        snprintf(accuracy, sizeof accuracy, "%.2f %%",
-                 share((double)p->correct, (double)p->images));
-    }
-    if (isfinite(row->test_loss)) { /* none where it was not evaluated */
-        snprintf(test_loss, sizeof test_loss, "%.4f", row->test_loss);
-        snprintf(test_accuracy, sizeof test_accuracy, "%.2f %%",
-                 100 * row->test_accuracy);
-    }
-    if (row->averaged && isfinite(row->average_accuracy))
-        snprintf(average, sizeof average, "  average %.2f %%",
-                 100 * row->average_accuracy);
-    fprintf(
-        p->out, "%7s  %8s  %8s  %9s  %8s  %7.0f  %3.0f %%  %7s  %9.3g%s%s\n",
-        epoch, loss, accuracy, test_loss, test_accuracy,
-        seconds > 0 ? (double)p->images / seconds : 0, share(p->data, seconds),
-        format_duration(row->seconds, time, sizeof time), row->lr, average,
-        row->best ? "  best" : "");
+    if (p->terminal ? p->rows % HEAD_EVERY == 0 : p->rows == 0)
+        table_head(p, row->averaged);
+    p->rows++;
+    table_row(p, row);
     fflush(p->out);
+    p->ends++;
+    p->end_seconds += fmax(0, row->seconds - p->seconds);
     p->drawn = clock_now();
 }

@@ -9,29 +9,36 @@
 #include "record.h"
 #include <stdio.h>
 
+typedef struct ProgressPlan {
+    int64_t epochs, batches; /* in all; in an epoch */
+    int64_t last_step;       /* the one after which the run ends */
+    bool validation;         /* images that are held out are evaluated */
+} ProgressPlan;
+
 typedef struct ProgressBar {
     FILE *out;
     bool terminal;
-    int width;               /* columns */
-    int64_t epochs, batches; /* in all; in an epoch */
-    double drawn;            /* when last something was shown */
-    bool bar_is_up, headed;
+    ProgressPlan plan;
+    int width;    /* columns */
+    double drawn; /* when last something was shown */
+    bool bar_is_up;
+    int64_t rows; /* of the table */
     /* This epoch, as far as it went in this process. */
     int64_t epoch, steps, losses, images, correct; /* losses: finite ones */
     double loss, data, seconds;
-    /* For the time left: steps of this process and what they took. */
-    int64_t all_steps, last_step;
-    double all_seconds;
+    /* For the time left: steps of this process and what they took; ends of
+     * epochs and what they took. */
+    int64_t all_steps, ends;
+    double all_seconds, end_seconds;
 } ProgressBar;
 
-/* last_step: the step after which the run ends. */
-void progress_open(ProgressBar *p, FILE *out, int64_t epochs, int64_t batches,
-                   int64_t last_step);
+void progress_open(ProgressBar *p, FILE *out, const ProgressPlan *plan);
 void progress_epoch(ProgressBar *p, int64_t epoch); /* from 0 */
 
 typedef struct ProgressStep {
     int64_t step, batch; /* done, counted from 1 */
     int64_t images, correct;
+    int64_t skips;              /* steps without an update so far */
     double loss, data, seconds; /* seconds includes data */
 } ProgressStep;
 void progress_step(ProgressBar *p, const ProgressStep *x);

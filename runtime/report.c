@@ -74,13 +74,13 @@ static int64_t best_epoch(const History *h)
 
 static void print_cards(FILE *out, const Page *p)
 {
-    char text[64], what[64];
+    char text[64], what[96];
     const AdviceFacts *f = &p->facts;
     fputs("<div class=cards>\n", out);
     if (isfinite(f->best_accuracy)) {
         snprintf(text, sizeof text, "%.2f %%", 100 * f->best_accuracy);
-        snprintf(what, sizeof what, "best test accuracy, after epoch %lld",
-                 (long long)best_epoch(p->h));
+        snprintf(what, sizeof what, "best %s accuracy, after epoch %lld",
+                 history_images(p->h), (long long)best_epoch(p->h));
         card(out, text, what);
     }
     snprintf(text, sizeof text, "%d", f->epochs);
@@ -134,6 +134,7 @@ static ChartPoint *steps(const History *h, bool lr)
 
 static void print_charts(FILE *out, const History *h)
 {
+    const char *images = history_images(h);
     ChartPoint *loss = column(h, HISTORY_LOSS);
     ChartPoint *test_loss = column(h, HISTORY_TEST_LOSS);
     ChartPoint *right = column(h, HISTORY_ACCURACY);
@@ -142,9 +143,9 @@ static void print_charts(FILE *out, const History *h)
     if (loss && test_loss && right && test_right && step && lr) {
         const ChartLine losses[] = {{"steps", "c", step, h->n_points},
                                     {"training", "a", loss, h->n_epochs},
-                                    {"test", "b", test_loss, h->n_epochs}};
+                                    {images, "b", test_loss, h->n_epochs}};
         const ChartLine rights[] = {{"training", "a", right, h->n_epochs},
-                                    {"test", "b", test_right, h->n_epochs}};
+                                    {images, "b", test_right, h->n_epochs}};
         const ChartLine rates[] = {{NULL, "a", lr, h->n_points}};
         fputs("<h2>Curves</h2><div class=two>\n", out);
         chart_print(out, "Loss", losses, 3, false);

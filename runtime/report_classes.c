@@ -182,7 +182,8 @@ static void print_picture(FILE *out, const History *h, const DataSet *test,
             : test->fetch(test, data_place(test, (int64_t)i), scratch, &failed);
     if (!pixels)
         return;
-    fprintf(out, "<figure class=wrong><img alt=\"test image %zu\" src=\"", i);
+    fprintf(out, "<figure class=wrong><img alt=\"%s image %zu\" src=\"",
+            history_images(h), i);
     png_print(out, pixels, test->c, test->h, test->w);
     fputs("\"><figcaption><b>", out);
     print_class(out, test, h->label[i]);
@@ -199,9 +200,9 @@ static void print_wrong(FILE *out, const History *h, const DataSet *test,
     uint8_t *scratch = malloc((size_t)(test->c * test->h * test->w));
     int64_t shown = wrong < WRONG_MOST ? wrong : WRONG_MOST, seen = 0, next = 0;
     fprintf(out,
-            "<h2>Wrongly classified</h2><p class=faint>%lld of %lld wrong test "
+            "<h2>Wrongly classified</h2><p class=faint>%lld of %lld wrong %s "
             "images.</p><div class=pictures>\n",
-            (long long)shown, (long long)wrong);
+            (long long)shown, (long long)wrong, history_images(h));
     for (size_t i = 0; scratch && i < h->n_predictions; i++) {
         if (h->label[i] == h->predicted[i])
             continue;
@@ -227,9 +228,9 @@ void classes_print(FILE *out, const History *h, const DataSet *test)
     const DataSet *own = same_labels(h, test) ? test : NULL;
     if (confusion_count(&c, h, own)) {
         fprintf(out,
-                "<h2>Classes</h2><p class=faint>The best weights on %lld test "
+                "<h2>Classes</h2><p class=faint>The best weights on %lld %s "
                 "images: %lld right, %.2f %%.</p><div class=two>\n",
-                (long long)c.total, (long long)c.right,
+                (long long)c.total, history_images(h), (long long)c.right,
                 100 * (double)c.right / (double)c.total);
         print_bars(out, &c, own);
         if (c.classes <= TABLE_MOST)

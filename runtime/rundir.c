@@ -23,13 +23,26 @@ const char *rundir_path(const char *folder, const char *name,
     return path;
 }
 
-const char *rundir_checkpoint(const char *resume, char path[RUNDIR_PATH])
+bool rundir_checkpoint(const char *resume, char path[RUNDIR_PATH], Status *s)
 {
     struct stat about;
-    if (stat(resume, &about) == 0 && S_ISDIR(about.st_mode))
-        return rundir_path(resume, RUN_LAST, path);
-    snprintf(path, RUNDIR_PATH, "%s", resume);
-    return path;
+    if (stat(resume, &about) != 0 || !S_ISDIR(about.st_mode)) {
+        snprintf(path, RUNDIR_PATH, "%s", resume);
+        return true;
+    }
+    if (access(rundir_path(resume, RUN_BEST, path), F_OK) == 0 &&
+        access(rundir_path(resume, RUN_LAST, path), F_OK) != 0)
+        return status_fail(s,
+                           "%s holds no " RUN_LAST ", the checkpoint to go on "
+                           "from, but that of the best evaluation: --resume "
+                           "%s/" RUN_BEST " goes on from there",
+                           resume, resume);
+    if (access(rundir_path(resume, RUN_LAST, path), F_OK) != 0)
+        return status_fail(s,
+                           "%s holds no checkpoint (" RUN_LAST "): is it the "
+                           "--save-dir of a run that saved one?",
+                           resume);
+    return true;
 }
 
 const char *rundir_of(const char *file, char path[RUNDIR_PATH])
@@ -47,8 +60,8 @@ const char *rundir_of(const char *file, char path[RUNDIR_PATH])
 
 /* All that a run writes; the first two are what it would be a loss to lose. */
 static const char *const run_files[] = {
-    RUN_LAST,   RUN_BEST,   RUN_DESCRIPTION, RUN_STEPS,
-    RUN_EPOCHS, RUN_EVENTS, RUN_PREDICTIONS, RUN_REPORT};
+    RUN_LAST,   RUN_BEST,        RUN_DESCRIPTION, RUN_STEPS, RUN_EPOCHS,
+    RUN_EVENTS, RUN_PREDICTIONS, RUN_REPORT,      RUN_RESULT};
 enum { RUN_SIGNS = 2, RUN_FILES = sizeof run_files / sizeof *run_files };
 
 static bool holds_run(const char *folder)

@@ -6,6 +6,7 @@
  *     steps.jsonl         a row for each step
  *     epochs.csv          a row for each epoch
  *     predictions.csv     what the best weights take each test image for
+ *     result.json         how it stands, or ended, for programs
  *     report.html         all of it on one page
  *     events.out.tfevents.0.tgc   the same for TensorBoard
  */
@@ -22,6 +23,7 @@
 #define RUN_EPOCHS      "epochs.csv"
 #define RUN_PREDICTIONS "predictions.csv"
 #define RUN_REPORT      "report.html"
+#define RUN_RESULT      "result.json"
 #define RUN_EVENTS      "events.out.tfevents.0.tgc"
 
 enum { RUNDIR_PATH = 4096 };
@@ -31,8 +33,8 @@ const char *rundir_path(const char *folder, const char *name,
                         char path[RUNDIR_PATH]);
 
 /* The checkpoint that --resume names: a file, or last.safetensors of the
- * folder.  Into path; returns path. */
-const char *rundir_checkpoint(const char *resume, char path[RUNDIR_PATH]);
+ * folder, into path.  False where a folder has none. */
+bool rundir_checkpoint(const char *resume, char path[RUNDIR_PATH], Status *s);
 /* The folder that a file is in. */
 const char *rundir_of(const char *file, char path[RUNDIR_PATH]);
 

@@ -1,5 +1,6 @@
 /* signals.c: see signals.h. */
 #include "signals.h"
+#include "clock.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -7,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const double SAME_SECONDS = 0.25;
 
 struct Signals {
     pthread_t thread;
@@ -17,15 +20,20 @@ struct Signals {
 static void *signals_wait(void *argument)
 {
     Signals *x = argument;
+    double first = 0;
     for (;;) {
         int number;
         if (sigwait(&x->set, &number) || atomic_load(&x->closing))
             return NULL;
         if (number == SIGUSR1) /* only signals_close sends it */
             continue;
-        if (atomic_load(&x->pending))
+        double now = clock_now();
+        if (!atomic_load(&x->pending)) {
+            first = now;
+            atomic_store(&x->pending, number);
+        } else if (now - first > SAME_SECONDS) {
             _exit(128 + number);
-        atomic_store(&x->pending, number);
+        }
     }
 }
 

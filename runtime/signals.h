@@ -13,7 +13,9 @@ typedef struct Signals Signals;
 
 Signals *signals_open(Status *s);
 /* The signal that asked to stop, 0: none yet.  After a second one the process
- * ends at once, with status 128 + its number. */
+ * ends at once, with status 128 + its number.  What comes within a moment is
+ * still the first: who stops a whole group of processes (timeout, tgc run-all)
+ * may reach one of them twice. */
 int signals_pending(const Signals *x);
 void signals_close(Signals *x); /* NULL is fine */
 

@@ -41,6 +41,7 @@ static bool train_blame(Train *t, int graph, const LoaderBatch *batch,
                         double loss, Status *s)
 {
     char why[1024];
+    t->diverged = true;
     executor_blame(t->session.executor, graph, (uint32_t)batch->slot, why,
                    sizeof why);
     return status_fail(s,
@@ -58,6 +59,7 @@ static bool train_stuck(Train *t, int graph, const LoaderBatch *batch,
                         const RunResult *r, Status *s)
 {
     char why[1024];
+    t->diverged = true;
     executor_blame(t->session.executor, graph, (uint32_t)batch->slot, why,
                    sizeof why);
     return status_fail(s,
@@ -129,6 +131,7 @@ static void train_show(Train *t)
         .batch = t->progress.batch,
         .images = row->images,
         .correct = row->correct,
+        .skips = row->skips,
         .loss = row->loss,
         .data = 1e-3 * row->data_ms,
         .seconds = 1e-3 * (row->data_ms + row->step_ms),
@@ -414,8 +417,10 @@ int command_train(const Plan *plan, const Options *o, Status *s)
     bool done = opened && train_loop(t, s);
     if (!done)
         progress_clear(&t->bar);
-    if (opened)
+    if (opened) {
+        train_end(t, s);
         train_report(t);
+    }
     int signal = t->stop.signal;
     train_close(t);
     free(t);

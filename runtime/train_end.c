@@ -1,6 +1,9 @@
 /* train_end.c: what a training run says and leaves behind when it ends. */
+#include "clock.h"
 #include "report.h"
 #include "train_private.h"
+#include <math.h>
+#include <string.h>
 
 void train_farewell(Train *t)
 {
@@ -16,9 +19,10 @@ void train_farewell(Train *t)
         printf("stopped after step %lld; nothing was saved (--save-dir)\n",
                (long long)p->step);
     else if (p->best_correct >= 0)
-        printf("done after step %lld; best accuracy on the %s images %.2f %% "
-               "after epoch %lld%s%s\n",
+        printf("done after step %lld; best accuracy on the %s images%s %.2f "
+               "%% after epoch %lld%s%s\n",
                (long long)p->step, session_eval_name(&t->session),
+               t->average.graph >= 0 ? " (average of the weights)" : "",
                100.0 * (double)p->best_correct /
                    (double)loader_samples(t->test),
                (long long)p->best_epoch + 1, where ? ", saved in " : "",
@@ -27,6 +31,55 @@ void train_farewell(Train *t)
         printf("done after step %lld%s%s\n", (long long)p->step,
                where ? ", saved in " : "", where ? where : "");
 }
+
+/* ---- for programs ---------------------------------------------------------
+ */
+
+static void put_outcome(FILE *out, void *user)
+{
+    outcome_put(out, user);
+}
+
+void train_outcome(Train *t, OutcomeState state, const char *why)
+{
+    const Progress *p = &t->progress;
+    Outcome x = {.state = state,
+                 .step = p->step,
+                 .epoch = p->epoch,
+                 .epochs = config_int(&t->session.config, "epochs", 1),
+                 .best_accuracy = NAN,
+                 .seconds = clock_now() - t->began};
+    if (!t->folder[0])
+        return;
+    if (p->best_correct >= 0) {
+        x.best_accuracy =
+            (double)p->best_correct / (double)loader_samples(t->test);
+        x.best_epoch = p->best_epoch + 1;
+    }
+    snprintf(x.why, sizeof x.why, "%s", why ? why : "");
+    snprintf(x.images, sizeof x.images, "%s", session_eval_name(&t->session));
+    rundir_write(t->folder, RUN_RESULT, put_outcome, &x);
+}
+
+void train_end(Train *t, const Status *s)
+{
+    char why[64];
+    if (s->failed) {
+        train_outcome(t, t->diverged ? OUTCOME_DIVERGED : OUTCOME_FAILED,
+                      s->text);
+    } else if (t->stop.now && t->stop.signal) {
+        snprintf(why, sizeof why, "signal %d (%s)", t->stop.signal,
+                 strsignal(t->stop.signal));
+        train_outcome(t, OUTCOME_STOPPED, why);
+    } else {
+        bool early = t->stop.now || t->stalled;
+        train_outcome(t, t->stop.now ? OUTCOME_STOPPED : OUTCOME_DONE,
+                      early ? t->stop.why : NULL);
+    }
+}
+
+/* ---- the page -------------------------------------------------------------
+ */
 
 static void put_predictions(FILE *out, void *user)
 {

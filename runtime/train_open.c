@@ -2,6 +2,7 @@
  *
  *     settings ──> the run's folder ──> executor ──> data ──> weights ──> logs
  */
+#include "clock.h"
 #include "init.h"
 #include "keep.h"
 #include "train_private.h"
@@ -22,8 +23,9 @@ bool train_open_resumed(Train *t, Status *s)
     t->progress =
         (Progress){.best_correct = -1, .best_epoch = -1, .stall_correct = -1};
     if (o->resume) {
-        t->resumed =
-            weights_open(rundir_checkpoint(o->resume, t->checkpoint), s);
+        if (!rundir_checkpoint(o->resume, t->checkpoint, s))
+            return false;
+        t->resumed = weights_open(t->checkpoint, s);
         if (!t->resumed ||
             !checkpoint_progress(t->resumed, t->session.plan, &t->progress,
                                  s) ||
@@ -179,7 +181,12 @@ static void open_end(Train *t)
         t->last_step = INT64_MAX;
     if (steps >= 0 && steps < t->last_step)
         t->last_step = steps;
-    progress_open(&t->bar, stdout, t->epochs, t->batches, t->last_step);
+    const ProgressPlan plan = {.epochs = t->epochs,
+                               .batches = t->batches,
+                               .last_step = t->last_step,
+                               .validation = session_eval_images(&t->session) ==
+                                             SESSION_VALIDATION};
+    progress_open(&t->bar, stdout, &plan);
 }
 
 /* --save-dir, or with --resume the folder that the checkpoint is in. */
@@ -207,6 +214,7 @@ static bool open_outputs(Train *t, Status *s)
         if (!t->writer || (o->overwrite && !rundir_clear(folder, s)))
             return false;
         rundir_describe(folder, &t->session, t->progress.step);
+        train_outcome(t, OUTCOME_RUNNING, NULL);
     }
     return record_open(&t->record, &places, s);
 }
@@ -258,6 +266,7 @@ static void train_greet(const Train *t)
 
 bool train_open(Train *t, const Plan *plan, const Options *o, Status *s)
 {
+    t->began = clock_now();
     record_init(&t->record);
     if (!session_open(&t->session, plan, o, s))
         return false;

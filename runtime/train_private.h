@@ -6,6 +6,7 @@
 
 #include "checkpoint.h"
 #include "loader.h"
+#include "outcome.h"
 #include "progress.h"
 #include "record.h"
 #include "rundir.h"
@@ -52,9 +53,11 @@ typedef struct Train {
     bool best_is_new;
     int64_t epochs, last_step, eval_every;
     Stop stop;
-    bool kept;    /* training images are on the device */
-    bool stalled; /* accuracy gets no better: this is the end */
-    bool saved;   /* last.safetensors holds just this progress */
+    double began;  /* on clock_now */
+    bool diverged; /* the loss was not finite: this is the end */
+    bool kept;     /* training images are on the device */
+    bool stalled;  /* accuracy gets no better: this is the end */
+    bool saved;    /* last.safetensors holds just this progress */
     char checkpoint[RUNDIR_PATH]; /* that it goes on from; "": none */
     char folder[RUNDIR_PATH];     /* that it writes into; "": none */
 } Train;
@@ -65,8 +68,13 @@ bool train_open(Train *t, const Plan *plan, const Options *o, Status *s);
 /* The settings, with those of the checkpoint that it goes on from. */
 bool train_open_resumed(Train *t, Status *s);
 
+/* result.json; why NULL: none. */
+void train_outcome(Train *t, OutcomeState state, const char *why);
+
 /* What ended the run, and where it is. */
 void train_farewell(Train *t);
+/* The same for programs; `s`: what failed. */
+void train_end(Train *t, const Status *s);
 /* The run's page, and what it says about what to change.  Whatever ended the
  * run: the page shows it. */
 void train_report(Train *t);

@@ -24,6 +24,10 @@ class Fixture:
         return t.run(self.binary, "train", "--data", self.data, "--save-dir",
                      self.path(name), *more, **how)
 
+    def result(self, name):
+        with open(self.path(name, "result.json")) as file:
+            return json.load(file)
+
     def epochs(self, name):
         with open(self.path(name, "epochs.csv"), newline="") as file:
             return list(csv.DictReader(file))
@@ -43,7 +47,14 @@ def check_folder(checks, f):
     checks.equal(about["origin"]["seed"], "default", "a default")
     checks.that(about["machine"]["processor"] and about["run"]["command"],
                 "and the machine", about)
-    rows = f.epochs("plain")
+    result, rows = f.result("plain"), f.epochs("plain")
+    checks.equal([result[k] for k in ("state", "why", "step", "epoch", "epochs",
+                                      "images")],
+                 ["done", "", 3 * STEPS, 3, 3, "test"], "result.json")
+    best = max(rows, key=lambda row: float(row["test_accuracy"]))
+    checks.that(result["best_epoch"] == int(best["epoch"]) and
+                abs(result["best_accuracy"] - float(best["test_accuracy"])) <
+                1e-8 and result["seconds"] > 0, "what was best", result)
     checks.equal([r["epoch"] for r in rows], ["1", "2", "3"], "epochs.csv")
     steps = t.log_rows(f.path("plain", "steps.jsonl"))
     for row in rows:
@@ -116,6 +127,35 @@ def check_resume(checks, f):
                    r"\(here 0.8\)", "all that differ are named")
 
 
+def check_no_last(checks, f):
+    """A folder without the checkpoint to go on from says what to type."""
+    f.train("gone", "--epochs", "2").must()
+    os.unlink(f.path("gone", "last.safetensors"))
+    run = f.train("gone", "--resume", f.path("gone"))
+    checks.refused(run, "holds no last.safetensors.*--resume (\\S+best"
+                   ".safetensors) goes on", "only the best one is left")
+    best = re.search(r"--resume (\S+)", run.err).group(1)
+    t.run(f.binary, "train", "--data", f.data, "--resume", best).must()
+    checks.that(os.path.exists(f.path("gone", "last.safetensors")),
+                "what it says can be typed")
+    os.makedirs(f.path("nothing"))
+    checks.refused(f.train("nothing", "--resume", f.path("nothing")),
+                   "holds no checkpoint", "a folder without any")
+
+
+def check_diverged(checks, f):
+    """A rate that throws the weights off: how it ended, and what to do."""
+    run = f.train("diverged", "--lr", "1e30")
+    checks.refused(run, "the loss is", "a loss that is not finite")
+    result = f.result("diverged")
+    checks.that(result["state"] == "diverged" and
+                result["why"] in run.err and result["why"],
+                "result.json says so", result)
+    checks.that(re.search(r"advice: +After \d+ steps?, at a learning rate of "
+                          r"1e\+30,.*--lr 3.3e\+29", run.out),
+                "and the advice", run.out)
+
+
 def check_config(checks, f):
     run = t.run(f.binary, "train", "--print-config", "--lr", "0.25", "--resume",
                 f.path("parts", "last.safetensors")).must()
@@ -161,6 +201,9 @@ def check_ends(checks, f):
     checks.that(run.status == 0 and "time limit of 1s" in run.out and
                 "--resume" in run.out, "--time-limit", run.out[-500:])
     checks.that(os.path.exists(f.path("limit", "last.safetensors")), "saves")
+    checks.equal([f.result("limit")[k] for k in ("state", "why")],
+                 ["stopped", "the time limit of 1s is reached"],
+                 "result.json says why")
     for text in ("0s", "5", "1m1h", "s", "-1s", "1x"):
         checks.refused(f.train("scrap", "--time-limit", text), "--time-limit",
                        f"--time-limit {text}")
@@ -186,6 +229,8 @@ def main():
     check_folder(checks, f)
     check_owner(checks, f)
     check_resume(checks, f)
+    check_no_last(checks, f)
+    check_diverged(checks, f)
     check_config(checks, f)
     check_ends(checks, f)
     check_full_disk(checks, f)

@@ -23,6 +23,7 @@ static AdviceFacts good(void)
                          .flat = 0.01,
                          .skipped = 0,
                          .seconds = 5000,
+                         .images = "test",
                          .classes = 10,
                          .threads = 8,
                          .cores = 8,
@@ -53,6 +54,15 @@ static void test_rules(void **state)
     f.threads = 2;
     says(&f, "2 of the machine's 8 cores");
     f = good();
+    f.diverged = true;
+    f.steps = 14;
+    f.lr = 0.3;
+    f.loss = 1.9; /* the rule about a rising loss is silent then */
+    says(&f, "After 14 steps, at a learning rate of 0.3, numbers were no "
+             "longer finite. Start again with a third of the rate (--lr 0.1)");
+    f.f16 = true;
+    says(&f, "precision = bf16");
+    f = good();
     f.loss = 1.9;
     says(&f, "rose from 0.4 to 1.9");
     f = good();
@@ -65,6 +75,8 @@ static void test_rules(void **state)
     says(&f, "by heart. Add augmentation");
     f.augmented = false;
     says(&f, "by heart. Augment the images");
+    f.images = "validation";
+    says(&f, "80.0 % of the validation images");
     f = good();
     f.flat = 0.001;
     f.since_best = 14;

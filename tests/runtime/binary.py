@@ -101,8 +101,11 @@ def check_signals(checks, f):
         checks.that(t.same_bytes(f.last(name), f.last("straight")),
                     f"{name}: resumed, the same bytes")
         checks.equal(f.rows(name), f.rows("straight"), "and the same log")
-    checks.that(interrupted(f, "twice", signal.SIGTERM, 2) == 143,
-                "a second signal ends it too")
+    checks.equal(interrupted(f, "twice", signal.SIGTERM, 2), 143,
+                 "two signals of one moment: as `timeout` sends them")
+    step = t.load_tensors(f.last("twice"))[1]["tgc.step"]
+    checks.equal(int(step), len(f.rows("twice")),
+                 "are one: it saves what it did")
 
 
 def check_bad_loss(checks, f):

@@ -189,13 +189,38 @@ static void test_mutated(void **state)
     }
 }
 
+/* Numbers of JSON, and what C takes for numbers and JSON does not. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double value;
+    } good[] = {{"0", 0},         {"-0.5", -0.5}, {"1e3", 1000},
+                {"2.50E-1", .25}, {"17 ", 17},    {" 1", 1}};
+    static const char *const bad[] = {"",    "-",    "01",  ".5",   "1.",
+                                      "1e",  "0x10", "inf", "nan",  "+1",
+                                      "1e+", "--1",  "1 2", "nulls"};
+    double v;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        Json j = {.text = good[i].text, .size = strlen(good[i].text)};
+        assert_true(json_number(&j, &v) && json_end(&j));
+        assert_true(v == good[i].value);
+    }
+    Json null = {.text = "null", .size = 4};
+    assert_true(json_number(&null, &v) && json_end(&null) && v != v);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        Json j = {.text = bad[i], .size = strlen(bad[i])};
+        assert_false(json_number(&j, &v) && json_end(&j));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write_and_read),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_prefix),         cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
