@@ -5,11 +5,15 @@
  *
  * A block computes a tile of BM x BN results, BK of k at a time: threads bring
  * the next tiles of a and b to shared memory while they multiply these.
- * What a row, a column and a k mean is the business of three classes:
+ * What a row, a column and a k mean is the business of three classes, and what
+ * an element of a or b is that of two more:
  *
- *     A, B   ROWS, VECTOR, along_k; State start(row, batch); const T *at(..)
- *            the address of VECTOR neighbours, along k or along the rows;
- *            NULL: zeros
+ *     A, B   ROWS, VECTOR, along_k; State start(row, batch); Index at(..):
+ *            which elements VECTOR neighbours are, along k or along the rows,
+ *            counted as they lie; negative: zeros
+ *     FA, FB an element: one in memory, or what is fused before the product
+ *            computes of others at the same place.  COMPUTED; Raw: what it
+ *            reads; load(raw, at), compute(raw, at, v)
  *     Y      place(m, n, batch, part): where a result goes
  *
  * P has the sizes.  All of them are constants, so the compiler sees through
@@ -60,26 +64,21 @@ __device__ inline void tgc_narrow(float x, tgc_bf16 *to)
 /* ---- what is gathered --------------------------------------------------- */
 
 /* A matrix: element (row, k) at row * ROW + k * COLUMN. */
-template <class P, int ROWS_, int64_t ROW, int64_t COLUMN, int64_t BATCH>
+template <class P, int ROWS_, int64_t ROW, int64_t COLUMN, int64_t BATCH,
+          int VECTOR_>
 struct tgc_matrix {
     typedef typename P::T T;
     typedef int64_t State;
     static constexpr int ROWS = ROWS_;
     static constexpr bool along_k = COLUMN == 1;
-    static constexpr int64_t other = along_k ? ROW : COLUMN;
-    static constexpr int extent = along_k ? P::K : ROWS;
-    static constexpr int VECTOR =
-        (ROW == 1 || COLUMN == 1) && other % P::MOST == 0 &&
-                extent % P::MOST == 0 && BATCH % P::MOST == 0
-            ? P::MOST
-            : 1;
+    static constexpr int VECTOR = VECTOR_;
     __device__ static State start(int row, int batch)
     {
         return row * ROW + batch * BATCH;
     }
-    __device__ static const T *at(const T *from, const State &s, int k)
+    __device__ static int64_t at(const State &s, int k)
     {
-        return from + s + k * COLUMN;
+        return s + k * COLUMN;
     }
 };
 
@@ -93,27 +92,25 @@ __device__ inline tgc_place tgc_place_of(int i, int d, int h, int w)
     return {i / (d * h * w), i / (h * w) % d, i / w % h, i % w};
 }
 
-/* x of a convolution where a pixel of y and a tap meet; NULL in the padding. */
+/* x of a convolution where a pixel of y and a tap meet; -1 in the padding. */
 template <class P>
-__device__ inline const typename P::T *
-tgc_x_at(const typename P::T *x, const tgc_place &y, const tgc_place &tap,
-         int channel)
+__device__ inline typename P::Index
+tgc_x_at(const tgc_place &y, const tgc_place &tap, int channel)
 {
     int d = y.d * P::SD - P::PD + tap.d * P::DD;
     int h = y.h * P::SH - P::PH + tap.h * P::DH;
     int w = y.w * P::SW - P::PW + tap.w * P::DW;
     bool inside = (unsigned)d < (unsigned)P::XD &&
                   (unsigned)h < (unsigned)P::XH && (unsigned)w < (unsigned)P::XW;
-    return inside ? x + ((typename P::Index)y.n * P::x_n + channel * P::x_c +
-                         d * P::x_d + h * P::x_h + w * P::x_w)
-                  : 0;
+    return inside ? (typename P::Index)y.n * P::x_n + channel * P::x_c +
+                        d * P::x_d + h * P::x_h + w * P::x_w
+                  : -1;
 }
 
-/* y where a pixel of x and a tap meet; NULL where there is none. */
+/* y where a pixel of x and a tap meet; -1 where there is none. */
 template <class P>
-__device__ inline const typename P::T *
-tgc_y_at(const typename P::T *y, const tgc_place &x, const tgc_place &tap,
-         int channel)
+__device__ inline typename P::Index
+tgc_y_at(const tgc_place &x, const tgc_place &tap, int channel)
 {
     int d = x.d + P::PD - tap.d * P::DD;
     int h = x.h + P::PH - tap.h * P::DH;
@@ -121,10 +118,10 @@ tgc_y_at(const typename P::T *y, const tgc_place &x, const tgc_place &tap,
     bool inside = d >= 0 && h >= 0 && w >= 0 && d % P::SD == 0 &&
                   h % P::SH == 0 && w % P::SW == 0 && d / P::SD < P::YD &&
                   h / P::SH < P::YH && w / P::SW < P::YW;
-    return inside ? y + ((typename P::Index)x.n * P::y_n + channel * P::y_c +
-                         d / P::SD * P::y_d + h / P::SH * P::y_h +
-                         w / P::SW * P::y_w)
-                  : 0;
+    return inside ? (typename P::Index)x.n * P::y_n + channel * P::y_c +
+                        d / P::SD * P::y_d + h / P::SH * P::y_h +
+                        w / P::SW * P::y_w
+                  : -1;
 }
 
 /* k counts taps, and within them the channels of a group. */
@@ -132,24 +129,6 @@ template <class P> __device__ inline tgc_place tgc_tap_of(int k, int channels)
 {
     return tgc_place_of(k / channels, P::KD, P::KH, P::KW);
 }
-
-template <class P> struct tgc_vector_of_x {
-    static constexpr int value =
-        P::x_c == 1 && P::C % P::MOST == 0 && P::x_w % P::MOST == 0 &&
-                P::x_h % P::MOST == 0 && P::x_d % P::MOST == 0 &&
-                P::x_n % P::MOST == 0
-            ? P::MOST
-            : 1;
-};
-
-template <class P> struct tgc_vector_of_y {
-    static constexpr int value =
-        P::y_c == 1 && P::O % P::MOST == 0 && P::y_w % P::MOST == 0 &&
-                P::y_h % P::MOST == 0 && P::y_d % P::MOST == 0 &&
-                P::y_n % P::MOST == 0
-            ? P::MOST
-            : 1;
-};
 
 /* Rows: pixels of y.  k: taps, channels of x. */
 template <class P> struct tgc_x_for_y {
@@ -160,15 +139,14 @@ template <class P> struct tgc_x_for_y {
     };
     static constexpr int ROWS = P::N * P::YD * P::YH * P::YW;
     static constexpr bool along_k = true;
-    static constexpr int VECTOR = tgc_vector_of_x<P>::value;
+    static constexpr int VECTOR = P::VECTOR_A;
     __device__ static State start(int row, int group)
     {
         return {tgc_place_of(row, P::YD, P::YH, P::YW), group * P::C};
     }
-    __device__ static const T *at(const T *x, const State &s, int k)
+    __device__ static typename P::Index at(const State &s, int k)
     {
-        return tgc_x_at<P>(x, s.y, tgc_tap_of<P>(k, P::C),
-                           s.channel + k % P::C);
+        return tgc_x_at<P>(s.y, tgc_tap_of<P>(k, P::C), s.channel + k % P::C);
     }
 };
 
@@ -181,15 +159,14 @@ template <class P> struct tgc_y_for_x {
     };
     static constexpr int ROWS = P::N * P::XD * P::XH * P::XW;
     static constexpr bool along_k = true;
-    static constexpr int VECTOR = tgc_vector_of_y<P>::value;
+    static constexpr int VECTOR = P::VECTOR_A;
     __device__ static State start(int row, int group)
     {
         return {tgc_place_of(row, P::XD, P::XH, P::XW), group * P::O};
     }
-    __device__ static const T *at(const T *y, const State &s, int k)
+    __device__ static typename P::Index at(const State &s, int k)
     {
-        return tgc_y_at<P>(y, s.x, tgc_tap_of<P>(k, P::O),
-                           s.channel + k % P::O);
+        return tgc_y_at<P>(s.x, tgc_tap_of<P>(k, P::O), s.channel + k % P::O);
     }
 };
 
@@ -202,14 +179,14 @@ template <class P> struct tgc_x_for_w {
     };
     static constexpr int ROWS = P::KD * P::KH * P::KW * P::C;
     static constexpr bool along_k = false;
-    static constexpr int VECTOR = tgc_vector_of_x<P>::value;
+    static constexpr int VECTOR = P::VECTOR_A;
     __device__ static State start(int row, int group)
     {
         return {tgc_tap_of<P>(row, P::C), group * P::C + row % P::C};
     }
-    __device__ static const T *at(const T *x, const State &s, int k)
+    __device__ static typename P::Index at(const State &s, int k)
     {
-        return tgc_x_at<P>(x, tgc_place_of(k, P::YD, P::YH, P::YW), s.tap,
+        return tgc_x_at<P>(tgc_place_of(k, P::YD, P::YH, P::YW), s.tap,
                            s.channel);
     }
 };
@@ -220,16 +197,16 @@ template <class P> struct tgc_y_for_w {
     typedef int State;
     static constexpr int ROWS = P::O;
     static constexpr bool along_k = false;
-    static constexpr int VECTOR = tgc_vector_of_y<P>::value;
+    static constexpr int VECTOR = P::VECTOR_B;
     __device__ static State start(int row, int group)
     {
         return group * P::O + row;
     }
-    __device__ static const T *at(const T *y, const State &channel, int k)
+    __device__ static typename P::Index at(const State &channel, int k)
     {
         tgc_place p = tgc_place_of(k, P::YD, P::YH, P::YW);
-        return y + ((typename P::Index)p.n * P::y_n + channel * P::y_c +
-                    p.d * P::y_d + p.h * P::y_h + p.w * P::y_w);
+        return (typename P::Index)p.n * P::y_n + channel * P::y_c +
+               p.d * P::y_d + p.h * P::y_h + p.w * P::y_w;
     }
 };
 
@@ -247,17 +224,14 @@ template <class P> struct tgc_w_for_y {
     typedef int State;
     static constexpr int ROWS = P::O;
     static constexpr bool along_k = true;
-    static constexpr bool aligned =
-        P::w_c == 1 && P::C % P::MOST == 0 && P::w_o % P::MOST == 0 &&
-        P::w_d % P::MOST == 0 && P::w_h % P::MOST == 0 && P::w_w % P::MOST == 0;
-    static constexpr int VECTOR = aligned ? P::MOST : 1;
+    static constexpr int VECTOR = P::VECTOR_B;
     __device__ static State start(int row, int group)
     {
         return group * P::O + row;
     }
-    __device__ static const T *at(const T *w, const State &o, int k)
+    __device__ static int64_t at(const State &o, int k)
     {
-        return w + tgc_w_place<P>(o, k % P::C, tgc_tap_of<P>(k, P::C));
+        return tgc_w_place<P>(o, k % P::C, tgc_tap_of<P>(k, P::C));
     }
 };
 
@@ -269,15 +243,15 @@ template <class P> struct tgc_w_for_x {
     };
     static constexpr int ROWS = P::C;
     static constexpr bool along_k = false;
-    static constexpr int VECTOR = tgc_w_for_y<P>::VECTOR;
+    static constexpr int VECTOR = P::VECTOR_B;
     __device__ static State start(int row, int group)
     {
         return {row, group};
     }
-    __device__ static const T *at(const T *w, const State &s, int k)
+    __device__ static int64_t at(const State &s, int k)
     {
-        return w + tgc_w_place<P>(s.group * P::O + k % P::O, s.c,
-                                  tgc_tap_of<P>(k, P::O));
+        return tgc_w_place<P>(s.group * P::O + k % P::O, s.c,
+                              tgc_tap_of<P>(k, P::O));
     }
 };
 
@@ -340,10 +314,26 @@ template <class P> struct tgc_to_w {
 
 /* ---- tiles -------------------------------------------------------------- */
 
+/* V neighbours as they are in memory. */
+template <class T, int V> struct tgc_memory {
+    static constexpr bool COMPUTED = false;
+    typedef tgc_vec<T, V> Raw;
+    const T *x;
+    __device__ void load(Raw &raw, int64_t at) const
+    {
+        raw = tgc_load<V>(x + at);
+    }
+    __device__ void compute(const Raw &raw, int64_t, tgc_vec<T, V> &v) const
+    {
+        v = raw;
+    }
+};
+
 /* Brings TILE rows of BK elements each to tile[k][row], in two halves: what is
  * fetched is in registers until it is put. */
-template <class P, class S, int TILE> struct tgc_tile {
+template <class P, class S, class F, int TILE> struct tgc_tile {
     typedef typename P::T T;
+    typedef typename P::Index Index;
     typedef typename tgc_math<T>::type Math;
     static constexpr int V = S::VECTOR;
     static constexpr int LINE = S::along_k ? P::BK / V : TILE / V;
@@ -351,7 +341,8 @@ template <class P, class S, int TILE> struct tgc_tile {
     static constexpr int EACH = (ITEMS + P::THREADS - 1) / P::THREADS;
     static constexpr int STRIDE = TILE + 4;
     typename S::State state[EACH];
-    tgc_vec<T, V> fetched[EACH];
+    typename F::Raw raw[EACH];
+    Index place[EACH]; /* of what is fetched; negative: zeros */
 
     __device__ static int item(int i)
     {
@@ -371,20 +362,19 @@ template <class P, class S, int TILE> struct tgc_tile {
         for (int i = 0; i < EACH; i++)
             state[i] = S::start(row + row_of(item(i)), batch);
     }
-    __device__ void fetch(const T *from, int row, int k, int end)
+    __device__ void fetch(const F &from, int row, int k, int end)
     {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
             int at = item(i), my_k = k + k_of(at);
             bool inside = (ITEMS % P::THREADS == 0 || at < ITEMS) &&
                           row + row_of(at) < S::ROWS && my_k < end;
-            const T *p = inside ? S::at(from, state[i], my_k) : 0;
-            fetched[i] = tgc_vec<T, V>();
-            if (p)
-                fetched[i] = tgc_load<V>(p);
+            place[i] = inside ? (Index)S::at(state[i], my_k) : -1;
+            if (place[i] >= 0)
+                from.load(raw[i], place[i]);
         }
     }
-    __device__ void put(Math *tile) const
+    __device__ void put(Math *tile, const F &from) const
     {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
@@ -392,11 +382,14 @@ template <class P, class S, int TILE> struct tgc_tile {
             if (ITEMS % P::THREADS != 0 && at >= ITEMS)
                 continue;
             int row = row_of(at), k = k_of(at);
+            tgc_vec<T, V> v = {};
+            if (place[i] >= 0)
+                from.compute(raw[i], place[i], v);
 #pragma unroll
             for (int u = 0; u < V; u++)
                 tile[(S::along_k ? k + u : k) * STRIDE +
                      (S::along_k ? row : row + u)] =
-                    tgc_widen(fetched[i].v[u]);
+                    tgc_widen(v.v[u]);
         }
     }
 };
@@ -483,13 +476,12 @@ tgc_put_tile(typename P::R *tile, int m, int n,
 }
 
 /* On the multipliers that every number type has. */
-template <class P, class A, class B, class Y, class After>
-__device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
-                         const typename P::T *b, After after)
+template <class P, class A, class B, class Y, class FA, class FB, class After>
+__device__ void tgc_gemm(typename P::R *y, const FA &a, const FB &b, After after)
 {
     typedef typename tgc_math<typename P::T>::type Math;
-    typedef tgc_tile<P, A, P::BM> TileA;
-    typedef tgc_tile<P, B, P::BN> TileB;
+    typedef tgc_tile<P, A, FA, P::BM> TileA;
+    typedef tgc_tile<P, B, FB, P::BN> TileB;
     constexpr int SIZE_A = P::BK * TileA::STRIDE, SIZE_B = P::BK * TileB::STRIDE;
     constexpr int TILES = 2 * (SIZE_A + SIZE_B) * (int)sizeof(Math);
     constexpr int LINES =
@@ -509,8 +501,8 @@ __device__ void tgc_gemm(typename P::R *y, const typename P::T *a,
     load_a.fetch(a, block.m, k, end);
     load_b.fetch(b, block.n, k, end);
     for (int turn = 0; k < end; turn ^= 1) {
-        load_a.put(tile_a + turn * SIZE_A);
-        load_b.put(tile_b + turn * SIZE_B);
+        load_a.put(tile_a + turn * SIZE_A, a);
+        load_b.put(tile_b + turn * SIZE_B, b);
         __syncthreads();
         k += P::BK;
         if (k < end) {

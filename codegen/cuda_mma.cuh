@@ -6,14 +6,18 @@
  *                   ── through shared memory, in whole lines ──> results
  *                      (there lies the tile for what is fused after)
  *
+ * Where what is gathered is computed first, loads are under way for one tile, in
+ * registers, and results are put in shared memory after this tile's products.
+ *
  * A block has WARPS_M x WARPS_N warps; each has WM x WN of the block's BM x BN
  * results, as 16 x 8 tiles.  Tiles in shared memory lie as what is gathered
  * does, [row][k] or [k][row], so that 16 bytes are copied at once; ldmatrix
  * turns the latter over.  Lines are 8 longer than they need be: then the eight
  * rows that are read together are in different banks. */
 
-template <class P, class S, int TILE> struct tgc_half_tile {
+template <class P, class S, class F, int TILE> struct tgc_half_tile {
     typedef typename P::T T;
+    typedef typename P::Index Index;
     static constexpr int V = S::VECTOR;
     static constexpr int LINE = (S::along_k ? P::BK : TILE) + 8;
     static constexpr int ELEMENTS = (S::along_k ? TILE : P::BK) * LINE;
@@ -21,7 +25,10 @@ template <class P, class S, int TILE> struct tgc_half_tile {
     static constexpr int ITEMS = TILE * P::BK / V;
     static constexpr int EACH = (ITEMS + P::THREADS - 1) / P::THREADS;
     static constexpr bool keeps = V > 1; /* few states: kept in registers */
+    static constexpr bool ahead = F::COMPUTED && V > 1; /* few loads, too */
     typename S::State state[keeps ? EACH : 1];
+    typename F::Raw raw[ahead ? EACH : 1];
+    Index place[ahead ? EACH : 1];
     int row, batch;
 
     __device__ static int row_of(int item)
@@ -42,23 +49,63 @@ template <class P, class S, int TILE> struct tgc_half_tile {
                 state[i] = S::start(
                     row + row_of((int)threadIdx.x + i * P::THREADS), batch);
     }
-    __device__ void fetch(T *tile, const T *from, int k, int end) const
+    __device__ static int item(int i)
+    {
+        return (int)threadIdx.x + i * P::THREADS;
+    }
+    __device__ static T *place_in(T *tile, int item)
+    {
+        int r = row_of(item), k = k_of(item);
+        return tile + (S::along_k ? r * LINE + k : k * LINE + r);
+    }
+    /* Which element item(i) is; negative: zeros. */
+    __device__ Index place_of(int i, int k, int end) const
+    {
+        int r = row_of(item(i)), my_k = k + k_of(item(i));
+        if (row + r >= S::ROWS || my_k >= end)
+            return -1;
+        return (Index)S::at(keeps ? state[i] : S::start(row + r, batch), my_k);
+    }
+    /* From memory: on its way to the tile.  Else what it is computed from is on
+     * its way to registers, until it is put. */
+    __device__ void fetch(T *tile, const F &from, int k, int end)
     {
 #pragma unroll
         for (int i = 0; i < EACH; i++) {
-            int item = (int)threadIdx.x + i * P::THREADS;
-            if (ITEMS % P::THREADS != 0 && item >= ITEMS)
+            if (ITEMS % P::THREADS != 0 && item(i) >= ITEMS)
                 continue;
-            int r = row_of(item), my_k = k_of(item);
-            T *to = tile + (S::along_k ? r * LINE + my_k : my_k * LINE + r);
-            const T *p = 0;
-            if (row + r < S::ROWS && k + my_k < end)
-                p = S::at(from, keeps ? state[i] : S::start(row + r, batch),
-                          k + my_k);
-            if (V > 1)
-                tgc_cp_async16(to, p ? p : from, p ? 16 : 0);
-            else
-                *to = p ? *p : T();
+            if constexpr (ahead) {
+                place[i] = place_of(i, k, end);
+                if (place[i] >= 0)
+                    from.load(raw[i], place[i]);
+            } else if constexpr (!F::COMPUTED) {
+                T *to = place_in(tile, item(i));
+                Index at = place_of(i, k, end);
+                if constexpr (V > 1)
+                    tgc_cp_async16(to, from.x + (at < 0 ? 0 : at),
+                                   at < 0 ? 0 : 16);
+                else
+                    *to = at < 0 ? T() : from.x[at];
+            }
+        }
+    }
+    /* What is computed: to the tile that fetch was told of. */
+    __device__ void put(T *tile, const F &from, int k, int end)
+    {
+        if constexpr (!F::COMPUTED)
+            return;
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            if (ITEMS % P::THREADS != 0 && item(i) >= ITEMS)
+                continue;
+            Index at = ahead ? place[ahead ? i : 0] : place_of(i, k, end);
+            tgc_vec<T, V> v = {};
+            if (at >= 0) {
+                if constexpr (!ahead)
+                    from.load(raw[0], at);
+                from.compute(raw[ahead ? i : 0], at, v);
+            }
+            tgc_store(place_in(tile, item(i)), v);
         }
     }
     /* 16 rows and 16 of k as four 8x8 tiles: across first, or along k first. */
@@ -109,13 +156,13 @@ __device__ inline void tgc_put_sums(typename P::R *y,
     }
 }
 
-template <class P, class A, class B, class Y, class After>
-__device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
-                             const typename P::T *b, After after)
+template <class P, class A, class B, class Y, class FA, class FB, class After>
+__device__ void tgc_gemm_mma(typename P::R *y, const FA &a, const FB &b,
+                             After after)
 {
     typedef typename P::T T;
-    typedef tgc_half_tile<P, A, P::BM> TileA;
-    typedef tgc_half_tile<P, B, P::BN> TileB;
+    typedef tgc_half_tile<P, A, FA, P::BM> TileA;
+    typedef tgc_half_tile<P, B, FB, P::BN> TileB;
     constexpr int WM = P::BM / P::WARPS_M, WN = P::BN / P::WARPS_N;
     constexpr int STAGE = TileA::ELEMENTS + TileB::ELEMENTS;
     constexpr int TILES = P::STAGES * STAGE * (int)sizeof(T);
@@ -136,9 +183,12 @@ __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
 #pragma unroll
     for (int s = 0; s < P::STAGES - 1; s++) {
         if (s < TURNS) {
-            load_a.fetch(tiles + s * STAGE, a, first + s * P::BK, end);
-            load_b.fetch(tiles + s * STAGE + TileA::ELEMENTS, b,
-                         first + s * P::BK, end);
+            const int k = first + s * P::BK;
+            T *to = tiles + s * STAGE;
+            load_a.fetch(to, a, k, end);
+            load_b.fetch(to + TileA::ELEMENTS, b, k, end);
+            load_a.put(to, a, k, end);
+            load_b.put(to + TileA::ELEMENTS, b, k, end);
         }
         tgc_cp_async_commit();
     }
@@ -146,11 +196,11 @@ __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
     for (int turn = 0; turn < TURNS; turn++) {
         tgc_cp_async_wait<P::STAGES - 2>();
         __syncthreads(); /* this tile is there, the one before was read */
-        int next = turn + P::STAGES - 1;
+        const int next = turn + P::STAGES - 1, k_next = first + next * P::BK;
         T *to = tiles + next % P::STAGES * STAGE;
         if (next < TURNS) {
-            load_a.fetch(to, a, first + next * P::BK, end);
-            load_b.fetch(to + TileA::ELEMENTS, b, first + next * P::BK, end);
+            load_a.fetch(to, a, k_next, end);
+            load_b.fetch(to + TileA::ELEMENTS, b, k_next, end);
         }
         tgc_cp_async_commit();
         const T *tile = tiles + turn % P::STAGES * STAGE;
@@ -170,6 +220,10 @@ __device__ void tgc_gemm_mma(typename P::R *y, const typename P::T *a,
                 for (int j = 0; j < WN / 8; j++)
                     tgc_mma(T(), sum[i][j], rows[i],
                             &columns[j / 2][j % 2 * 2]);
+        }
+        if (next < TURNS) {
+            load_a.put(to, a, k_next, end);
+            load_b.put(to + TileA::ELEMENTS, b, k_next, end);
         }
     }
     tgc_put_sums<P, A, B, Y, WM, WN>(y, block, (typename P::R *)shared, m, n,

@@ -38,6 +38,7 @@ typedef struct Printer {
     uint32_t wide; /* variable of which a thread takes `vector` neighbours at
                       once; 0: none */
     int vector;
+    const bool *raw; /* expressions that were loaded before; NULL: none */
     /* Where buffers lie, as C; NULL: in call->buf[] */
     const char *const *where;
 } Printer;
@@ -82,6 +83,10 @@ void body_wide_loads(Printer *p, const uint32_t *expr, size_t n,
                      const Store *const *store, size_t n_stores);
 void body_wide_stores(Printer *p, const Store *const *store, size_t n_stores,
                       bool declare);
+/* Of these expressions, neighbours that the store needs: to members v12 of
+ * `raw`, which is declared by "tgc_vec<float, 4> v12". */
+void body_raw_loads(Printer *p, const bool *which, const Store *store);
+const char *body_wide_name(Printer *p, uint32_t expr);
 /* Can it be loaded or stored so? */
 bool body_is_wide(const Nest *n, const Index *at, uint32_t guards,
                   uint32_t wide, int vector);

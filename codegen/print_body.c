@@ -327,13 +327,21 @@ static const char *vector_text(Printer *p, uint32_t buffer)
                         p->vector);
 }
 
+static const char *wide_load(Printer *p, const Expr *e)
+{
+    return arena_printf(p->arena, "tgc_load<%d>(&%s)", p->vector,
+                        buffer_text(p, e->buffer, &e->at));
+}
+
 /* Outside of its guards nothing is read, and nobody looks. */
 static void print_wide_load(Printer *p, uint32_t x)
 {
     const Expr *e = &p->nest->expr[x];
-    const char *type = vector_text(p, e->buffer);
-    const char *load = arena_printf(p->arena, "tgc_load<%d>(&%s)", p->vector,
-                                    buffer_text(p, e->buffer, &e->at));
+    const char *type = vector_text(p, e->buffer), *load = wide_load(p, e);
+    if (p->raw && p->raw[x]) {
+        print_line(p, "const %s v%u = raw.v%u;", type, x, x);
+        return;
+    }
     if (!e->guards) {
         print_line(p, "const %s v%u = %s;", type, x, load);
         return;
@@ -353,6 +361,29 @@ void body_wide_loads(Printer *p, const uint32_t *expr, size_t n,
     for (uint32_t x = 1; x < p->nest->n_exprs; x++)
         if (p->needed[x])
             print_wide_load(p, x);
+}
+
+const char *body_wide_name(Printer *p, uint32_t x)
+{
+    return arena_printf(p->arena, "%s v%u",
+                        vector_text(p, p->nest->expr[x].buffer), x);
+}
+
+void body_raw_loads(Printer *p, const bool *which, const Store *store)
+{
+    need_all(p, NULL, 0, &store, 1);
+    for (uint32_t x = 1; x < p->nest->n_exprs; x++)
+        p->needed[x] &= which[x];
+    print_derived(p, &store, 1);
+    for (uint32_t x = 1; x < p->nest->n_exprs; x++) {
+        const Expr *e = &p->nest->expr[x];
+        if (!p->needed[x])
+            continue;
+        if (e->guards)
+            print_line(p, "if (%s)", guards_text(p, e->guards));
+        print_line(p, "%sraw.v%u = %s;", e->guards ? "    " : "", x,
+                   wide_load(p, e));
+    }
 }
 
 void body_wide_stores(Printer *p, const Store *const *store, size_t n_stores,

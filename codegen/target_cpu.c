@@ -387,7 +387,9 @@ static Anchor cpu_anchor(const Target *t, const Graph *g, const Node *n)
     LibParts p = libcall_parts(g, n);
     if (!piece_fits(&n->type[0], p.parts))
         return (Anchor){0};
-    Anchor a = {.pieces = p.parts, .after = 1};
+    if (p.parts == 1) /* one thread would do all of it */
+        return (Anchor){.pieces = 1};
+    Anchor a = {.pieces = p.parts, .after = 1, .keeps = true};
     const int64_t bytes[] = {p.a_bytes, p.b_bytes};
     for (uint32_t i = 0; i < n->n_in; i++) {
         const Type *x = graph_type(g, n->in[i]);

@@ -88,11 +88,13 @@ static bool wants_weights(const Graph *g, const Node *n)
 static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
 {
     (void)t;
-    bool whole =
-        node_is_whole(n) && cuda_gemm_fits(g, n) && !wants_weights(g, n);
-    if (!whole || !cuda_gemm_tile(g, n))
-        return (Anchor){.pieces = whole};
-    return (Anchor){.pieces = n->type[0].dim[0], .after = 1};
+    if (!node_is_whole(n) || !cuda_gemm_fits(g, n) || wants_weights(g, n))
+        return (Anchor){0};
+    Anchor a = {.pieces = n->type[0].dim[0], .before = 1};
+    if (node_is(n, &op_lib_conv_grad_weight))
+        a.before |= 2;
+    a.after = cuda_gemm_tile(g, n) > 0;
+    return a;
 }
 
 /* Elements that are folded into one: a unit of pixels in a row in memory, each
@@ -175,16 +177,29 @@ static bool reads_tile(const After *a, Value v)
     }
 }
 
+/* Before a product: arithmetic on elements that lie as the operand does.  It is
+ * done again for each tap that reads them, so it must be cheap. */
+static bool joins_before(const Graph *g, const Node *anchor, int operand,
+                         const Node *n)
+{
+    const Type *x = graph_type(g, anchor->in[operand]);
+    return node_has(n, T_ELEMENTWISE) && !node_has(n, T_RANDOM) &&
+           n->n_out == 1 && n->op->expr && !strpbrk(n->op->expr, "/@") &&
+           type_same_shape(&n->type[0], x) && n->type[0].layout == x->layout;
+}
+
 /* After a product: what is elementwise, and sums that lie within its tiles. */
 static bool cuda_joins(const Target *t, const Graph *g, const Node *anchor,
                        int operand, const Node *n)
 {
     (void)t;
+    if (operand >= 0)
+        return joins_before(g, anchor, operand, n);
     const Type *y = &anchor->type[0];
     int64_t channels = y->dim[node_is(anchor, &op_matmul) ? y->rank - 1 : 1];
     const After a = {g, anchor, cuda_gemm_tile(g, anchor), channels};
     bool reduces = node_has(n, T_REDUCE);
-    if (operand >= 0 || node_has(n, T_RANDOM) || n->n_out != 1 ||
+    if (node_has(n, T_RANDOM) || n->n_out != 1 ||
         !(reduces || node_has(n, T_ELEMENTWISE)))
         return false;
     const Type *all = reduces ? graph_type(g, n->in[0]) : &n->type[0];

@@ -15,10 +15,12 @@ typedef struct Target Target;
  * computed in it: piece k of a member is computed from piece k of other
  * members and of values of as many outermost rows, or from all of a value from
  * outside.  So a reduction over dimension 0 stays out, but the sums of each
- * piece (a split of dimension 0, and a sum over the rest) go in. */
+ * piece (a split of dimension 0, and a sum over the rest) go in.  Where neither
+ * `before` nor `after` is set, the node runs alone. */
 typedef struct Anchor {
     int64_t pieces;  /* divides dimension 0; 0: the node is no anchor */
     uint32_t before; /* bit i: operand i may be computed in the group */
+    bool keeps;      /* and may be in memory, too, for others to read */
     uint32_t after;  /* bit i: result i may be read in the group */
 } Anchor;
 

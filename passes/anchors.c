@@ -18,6 +18,7 @@
 typedef struct Anchors {
     Clusters *c;
     const Target *target;
+    Uses uses;
     uint32_t *anchor; /* nodes, in order */
     Anchor *about;    /* by place in `anchor` */
     size_t n, cap, n_about, cap_about;
@@ -96,6 +97,17 @@ static bool operands_fit(const Join *j)
     return true;
 }
 
+/* Does nobody but the group read it?  Through views: they are not looked
+ * through. */
+static bool is_private(const Join *j, uint32_t id)
+{
+    const Uses *u = &j->all->uses;
+    for (uint32_t i = u->start[id]; i < u->start[id + 1]; i++)
+        if (!is_inside(j, u->user[i]))
+            return false;
+    return true;
+}
+
 /* operand: of the anchor, that the cluster computes; -1: it reads the result */
 static void try_join(const Join *j, int operand)
 {
@@ -103,8 +115,9 @@ static void try_join(const Join *j, int operand)
     const Cluster *k = cluster_of(c, j->cluster);
     if (k->anchor || k->updates || !operands_fit(j))
         return;
+    bool keeps = operand < 0 || j->about->keeps;
     for (uint32_t id = k->first; id; id = c->next[id])
-        if (!member_fits(j, id, operand))
+        if (!member_fits(j, id, operand) || !(keeps || is_private(j, id)))
             return;
     cluster_merge(c, j->anchor, j->cluster);
 }
@@ -133,7 +146,7 @@ static void list_anchors(Anchors *a)
         if (!node_is_whole(n))
             continue;
         Anchor about = a->target->anchor(a->target, c->g, n);
-        if (about.pieces < 2) /* one thread would do all of it */
+        if (!about.before && !about.after)
             continue;
         ARENA_PUSH(c->arena, a->anchor, a->n, a->cap, id);
         ARENA_PUSH(c->arena, a->about, a->n_about, a->cap_about, about);
@@ -173,7 +186,7 @@ void anchors_find(Clusters *c, const Target *t)
 {
     if (!t || !t->anchor)
         return;
-    Anchors a = {.c = c, .target = t};
+    Anchors a = {.c = c, .target = t, .uses = graph_uses(c->g, c->arena)};
     list_anchors(&a);
     try_epilogues(&a);
     try_prologues(&a);

@@ -114,7 +114,7 @@ static bool takes_in(const Repeat *r, uint32_t user, uint32_t id)
                view_keeps_order(n, graph_type(r->g, n->in[0]));
     const Target *t = r->target;
     Anchor a = t && t->anchor ? t->anchor(t, r->g, n) : (Anchor){0};
-    bool takes = a.pieces > 1;
+    bool takes = a.pieces > 0;
     for (uint32_t i = 0; i < n->n_in; i++)
         if (n->in[i].node == id)
             takes &= a.before >> i & 1;

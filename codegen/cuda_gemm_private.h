@@ -1,0 +1,45 @@
+/* cuda_gemm_private.h: a product as the template sees it (cuda_gemm.c), for who
+ * prints it (print_cuda_gemm.c). */
+#ifndef TGC_CUDA_GEMM_PRIVATE_H
+#define TGC_CUDA_GEMM_PRIVATE_H
+
+#include "cuda_gemm.h"
+
+enum {
+    SPATIAL = 3,
+    VECTOR_BYTES = 16, /* read at once */
+    SHARED_MOST = 48 * 1024
+};
+
+typedef enum ProblemKind {
+    PROBLEM_CONV,
+    PROBLEM_GRAD_INPUT,
+    PROBLEM_GRAD_WEIGHT,
+    PROBLEM_MATMUL
+} ProblemKind;
+
+typedef struct Problem {
+    ProblemKind kind;
+    DType dtype, result;
+    int64_t m, n, k, batches, parts; /* k: of a part */
+    /* convolutions: types with three spatial dimensions, and their strides in
+     * memory; matmul: of a, b, y in [batch, row, column] */
+    int64_t x_dim[5], w_dim[5], y_dim[5];
+    int64_t x[5], w[5], y[5];
+    int64_t stride[SPATIAL], dilation[SPATIAL], pad[SPATIAL];
+} Problem;
+
+typedef struct Tile {
+    bool mma;   /* on the matrix unit: half types */
+    int bm, bn; /* results of a block */
+    int tm, tn; /* results of a thread; mma: warps along m and n */
+} Tile;
+
+bool problem_of(const Graph *g, const Node *n, Problem *p);
+/* Neighbours of operand i, a or b, that are read at once. */
+int operand_vector(const Problem *p, int i);
+const Tile *choose_tile(const Problem *p);
+int threads_of(const Tile *t);
+int64_t blocks_of(const Problem *p, const Tile *t);
+
+#endif
