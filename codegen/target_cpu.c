@@ -2,7 +2,7 @@
  *
  * Convolutions and matrix products go to the library (runtime/lib.h), as calls
  * of one thread on pieces of the batch; everything else is generated.  All
- * choices are functions of shapes. */
+ * choices are functions of shapes, and of what the library can do here. */
 #include "build.h"
 #include "codegen.h"
 #include "estimate.h"
@@ -198,6 +198,8 @@ static Value pack_weights(const Call *c, Value w, int kind, int64_t call,
                           int64_t packed)
 {
     w = plain(c->g, uncast(c->g, w));
+    if (c->winograd)
+        w = ir_cast(c->g, w, DT_F32);
     Attr more[] = {attr_int("of", kind), attr_dtype("dtype", c->x.dtype),
                    attr_ints("size", &c->x.dim[2], c->x.rank - 2),
                    attr_int("packed", packed)};

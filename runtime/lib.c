@@ -469,7 +469,7 @@ static void info_fill(const LibDesc *d, const Recipe *r, LibInfo *info)
 
 bool lib_winograd_fits(const LibDesc *d)
 {
-    return winograd_fits(d) && desc_fits(d);
+    return winograd_fits(d) && desc_fits(d) && winograd_is_fast(d);
 }
 
 static bool winograd_query(const LibDesc *d, LibInfo *info, char *error,

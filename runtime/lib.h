@@ -56,7 +56,9 @@ typedef struct LibInfo {
     char implementation[64]; /* "brgconv:avx512_core" */
 } LibInfo;
 
-/* Can the call run as winograd.h does it? */
+/* Can the call run as winograd.h does it, and has this machine instructions
+ * for it?  A program that was compiled where there are some runs without, only
+ * slower. */
 bool lib_winograd_fits(const LibDesc *d);
 
 /* False, with a sentence in error, where the library cannot do it. */

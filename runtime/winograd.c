@@ -14,9 +14,9 @@ bool winograd_fits(const LibDesc *d)
 {
     int kind = conv_kind(d);
     if (kind < LIB_CONV || kind > LIB_CONV_GRAD_WEIGHT ||
-        d->dtype != PLAN_F32 || d->wide != PLAN_F32 || d->spatial != 2 ||
-        d->groups != 1 || d->in_channels % WINOGRAD_GROUP ||
-        d->out_channels % WINOGRAD_GROUP)
+        (d->dtype != PLAN_F32 && d->dtype != PLAN_BF16) ||
+        d->wide != PLAN_F32 || d->spatial != 2 || d->groups != 1 ||
+        d->in_channels % WINOGRAD_GROUP || d->out_channels % WINOGRAD_GROUP)
         return false;
     for (int i = 0; i < 2; i++)
         if (d->kernel[i] != 3 || d->stride[i] != 1 || d->dilation[i] != 1)
@@ -42,22 +42,35 @@ static WinogradShape shape_of(const LibDesc *d)
     return s;
 }
 
-extern const WinogradKernels winograd_plain;
+bool winograd_is_fast(const LibDesc *d)
+{
+    return winograd_kernels(d->dtype, 0)->fast;
+}
+
+extern const WinogradKernels winograd_plain, winograd_plain_bf16;
 #ifdef TGC_X86
 extern const WinogradKernels winograd_avx2, winograd_avx512;
+extern const WinogradKernels winograd_avx2_bf16, winograd_avx512_bf16;
 #endif
 
-const WinogradKernels *winograd_kernels(int i)
+const WinogradKernels *winograd_kernels(int dtype, int i)
 {
+    bool bf16 = dtype == PLAN_BF16;
 #ifdef TGC_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && i-- == 0)
-        return &winograd_avx512;
+    bool avx512 = __builtin_cpu_supports("avx512f");
+    if (bf16)
+        avx512 = avx512 && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512bf16");
+    if (avx512 && i-- == 0)
+        return bf16 ? &winograd_avx512_bf16 : &winograd_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
         i-- == 0)
-        return &winograd_avx2;
+        return bf16 ? &winograd_avx2_bf16 : &winograd_avx2;
 #endif
-    return i == 0 ? &winograd_plain : NULL;
+    if (i != 0)
+        return NULL;
+    return bf16 ? &winograd_plain_bf16 : &winograd_plain;
 }
 
 void winograd_info(const LibDesc *d, LibInfo *info)
@@ -67,16 +80,18 @@ void winograd_info(const LibDesc *d, LibInfo *info)
         s.channels + winograd_floats(s.channels) + winograd_floats(s.results);
     bool packing = d->kind == LIB_PACK || d->kind == LIB_UNPACK;
     memset(info, 0, sizeof *info);
-    info->packed_bytes = WINOGRAD_POINTS * s.channels * s.results * 4;
+    bool half = d->dtype == PLAN_BF16 && conv_kind(d) != LIB_CONV_GRAD_WEIGHT;
+    info->packed_bytes =
+        WINOGRAD_POINTS * s.channels * s.results * (half ? 2 : 4);
     info->scratch_bytes = packing ? 0 : floats * 4;
     snprintf(info->implementation, sizeof info->implementation, "%s",
-             winograd_kernels(0)->name);
+             winograd_kernels(d->dtype, 0)->name);
 }
 
 void winograd_run(const LibDesc *d, const void *a, const void *b, void *result,
                   void *scratch)
 {
-    const WinogradKernels *k = winograd_kernels(0);
+    const WinogradKernels *k = winograd_kernels(d->dtype, 0);
     WinogradShape s = shape_of(d);
     switch (d->kind) {
     case LIB_CONV:

@@ -12,8 +12,10 @@
  *
  *     dw = Gt [ sum over tiles (Bt d B) . (A dy At) ] G
  *
- * Float32 throughout.  The transforms of data add up to four numbers and
- * multiply by none, so rounding errors are of the size of the direct way's.
+ * In float32 throughout, or of bf16: transforms and sums in float32, operands
+ * of the products rounded to bf16.  The transforms of data add up to four
+ * numbers and multiply by none, so rounding errors are of the size of the
+ * direct way's; docs/results/winograd.md has them for bf16.
  * Behind lib.h like oneDNN: a call runs on one thread, on a piece of the batch,
  * and gives the same bits wherever that piece is computed. */
 #ifndef TGC_WINOGRAD_H
@@ -25,7 +27,12 @@
  * other, of whole vectors of channels. */
 bool winograd_fits(const LibDesc *d);
 
-/* packed: G w Gt as [16][in][out] floats, or its gradient. */
+/* Has this machine instructions for its type?  Where not, it takes longer than
+ * it saves. */
+bool winograd_is_fast(const LibDesc *d);
+
+/* packed: G w Gt as [16][in][out], of bf16 pairs of channels
+ * [16][in/2][out][2]; or its gradient, [16][in][out] floats. */
 void winograd_info(const LibDesc *d, LibInfo *info);
 
 /* Operands as LibKind says; scratch of LibInfo.scratch_bytes. */
@@ -50,29 +57,31 @@ typedef struct WinogradShape {
     int64_t tiles[2];              /* of 2x2 results, to an image */
 } WinogradShape;
 
-/* Floats of a block's transformed values. */
+/* Floats of a block's transformed values; bf16 takes less. */
 static inline int64_t winograd_floats(int64_t channels)
 {
     return channels * WINOGRAD_POINTS * (WINOGRAD_BLOCK + 1);
 }
 
-/* The same code for each instruction set. */
+/* The same code for each instruction set and type: x, y and dy are of that
+ * type, weights and their gradients float32. */
 typedef struct WinogradKernels {
     const char *name;
-    void (*conv)(const WinogradShape *s, const float *x, const float *packed,
-                 float *y, float *scratch);
-    void (*grad_weight)(const WinogradShape *s, const float *x, const float *dy,
-                        float *packed, float *scratch);
-    /* w [out,in,3,3] -> packed [16][in][out], or where `turned`
-     * [16][out][in] of the weights turned by 180 degrees */
+    bool fast; /* there are instructions for the type */
+    void (*conv)(const WinogradShape *s, const void *x, const void *packed,
+                 void *y, void *scratch);
+    void (*grad_weight)(const WinogradShape *s, const void *x, const void *dy,
+                        float *packed, void *scratch);
+    /* w [out,in,3,3] -> packed for conv, or where `turned` for the gradient of
+     * the input: [16][out][in] of the weights turned by 180 degrees */
     void (*pack)(int64_t in, int64_t out, bool turned, const float *w,
-                 float *packed);
+                 void *packed);
     /* packed gradient [16][in][out] -> dw [out,in,3,3] */
     void (*unpack)(int64_t in, int64_t out, const float *packed, float *dw);
 } WinogradKernels;
 
-/* The i-th set of kernels that this machine can run, the fastest first; NULL:
- * there are no more. */
-const WinogradKernels *winograd_kernels(int i);
+/* The i-th set of kernels for a PlanDType that this machine can run, the
+ * fastest first; NULL: there are no more. */
+const WinogradKernels *winograd_kernels(int dtype, int i);
 
 #endif

@@ -1,43 +1,28 @@
 /* winograd_kernels.c: the loops of winograd.h, compiled once for each
- * instruction set (CMakeLists.txt): WINOGRAD_KERNELS names the table.
+ * instruction set and type (CMakeLists.txt): WINOGRAD_KERNELS names the table.
  *
  *     block of tiles --Bt d B--> v [channels / 16][16 points][tiles][16]
  *     for each point   m [tiles][results] = v u
  *     m --At m A--> 2x2 results a tile
  *
  * A block's v and m stay in the second cache.  Vectors go along channels, which
- * lie next to each other; sums have one order, whatever their length. */
+ * lie next to each other; sums have one order, whatever their length.  A word
+ * of v is one float, or a pair of bf16: of neighbouring channels for a
+ * convolution, of neighbouring tiles for the gradient of weights, which sums
+ * over tiles. */
 #include "winograd.h"
-#include <string.h>
-
-#if defined(__AVX512F__)
-enum { LANES = 16, ROWS_1 = 16, ROWS_2 = 8 };
-#elif defined(__AVX2__)
-enum { LANES = 8, ROWS_1 = 8, ROWS_2 = 4 };
-#else
-enum { LANES = 4, ROWS_1 = 8, ROWS_2 = 4 };
-#endif
+#include "winograd_vec.h"
 
 enum {
+    ROWS_1 = LANES == 16 ? 16 : 8, /* of a product of one vector's width */
+    ROWS_2 = ROWS_1 / 2,           /* of two */
     POINTS = WINOGRAD_POINTS,
     GROUP = WINOGRAD_GROUP,
     BLOCK = WINOGRAD_BLOCK,
-    SLAB = WINOGRAD_SLAB
+    SUMS = WINOGRAD_SLAB,                  /* floats of a point of m */
+    SLAB = (BLOCK / PER_WORD + 1) * GROUP, /* words of a point */
+    ROW = GROUP / PER_WORD                 /* words of a tile's channels */
 };
-
-typedef float Vec __attribute__((vector_size(4 * LANES)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void load(Vec *v, const float *from)
-{
-    memcpy(v, from, sizeof *v);
-}
-
-INLINE void store(float *to, const Vec *v)
-{
-    memcpy(to, v, sizeof *v);
-}
 
 /* ---- transforms of four or three numbers, `s` apart ---------------------- */
 
@@ -109,70 +94,118 @@ static void tile_next(const WinogradShape *s, Tile *t)
     t->image++;
 }
 
-/* One tile's vector of channels, of 4x4 places. */
-INLINE void input_tile(const Vec *d, float *v)
+/* Where channel c of the first tile's first point lies: of neighbouring
+ * channels in a word, of one in a word (or float). */
+INLINE int64_t row_place(int64_t c)
 {
-    Vec half[POINTS], o[POINTS];
+    return c / GROUP * (POINTS * SLAB) + c % GROUP / PER_WORD;
+}
+
+INLINE int64_t place(int64_t c, int64_t slab)
+{
+    return c / GROUP * (POINTS * slab) + c % GROUP;
+}
+
+/* The 4x4 places that a tile is computed from. */
+typedef struct Source {
+    bool inside; /* they lie in the image, from `first` on */
+    const Data *first;
+    const Data *from[POINTS]; /* else: some lie in the padding */
+} Source;
+
+/* Places in the padding are read from `zero` [channels]. */
+static void fill_border(const WinogradShape *s, const Tile *t, const Data *x,
+                        const Data *zero, Source *e)
+{
+    int64_t c = s->channels, row = 2 * t->row - s->low[0];
+    int64_t column = 2 * t->column - s->low[1];
+    const Data *image = x + t->image * s->in[0] * s->in[1] * c;
+    for (int i = 0; i < 4; i++) {
+        bool in_row = row + i >= 0 && row + i < s->in[0];
+        for (int k = 0; k < 4; k++) {
+            bool in = in_row && column + k >= 0 && column + k < s->in[1];
+            int64_t at = ((row + i) * s->in[1] + column + k) * c;
+            e->from[4 * i + k] = in ? image + at : zero;
+        }
+    }
+}
+
+/* Of tile t, or where it is past the last of nothing but padding. */
+INLINE void source_of(const WinogradShape *s, const Tile *t, bool past,
+                      const Data *x, const Data *zero, Source *e)
+{
+    int64_t row = 2 * t->row - s->low[0], column = 2 * t->column - s->low[1];
+    e->inside = !past && row >= 0 && column >= 0 && row + 4 <= s->in[0] &&
+                column + 4 <= s->in[1];
+    e->first =
+        x + ((t->image * s->in[0] + row) * s->in[1] + column) * s->channels;
+    for (int i = 0; i < POINTS && past; i++)
+        e->from[i] = zero;
+}
+
+/* Bt d B of a vector of channels from `at` on. */
+INLINE void input_tile(const WinogradShape *s, const Source *e, bool inside,
+                       int64_t at, Vec *o)
+{
+    int64_t c = s->channels, row = s->in[1] * c;
+    Vec d[POINTS], half[POINTS];
+    for (int i = 0; i < POINTS; i++)
+        load_data(&d[i], inside ? e->first + (i / 4) * row + (i % 4) * c + at
+                                : e->from[i] + at);
     for (int i = 0; i < 4; i++)
         input_1d(half + i, d + i, 4);
     for (int i = 0; i < 4; i++)
         input_1d(o + 4 * i, half + 4 * i, 1);
-    for (int p = 0; p < POINTS; p++)
-        store(v + p * SLAB, &o[p]);
 }
 
-/* Where channel c of a tile's first point lies. */
-INLINE int64_t place_of(int64_t c)
+/* Points of PER_WORD tiles as words; `next` from one point to the next. */
+INLINE void store_points(Word *v, const Vec *o, int64_t next)
 {
-    return c / GROUP * (POINTS * SLAB) + c % GROUP;
-}
-
-static void input_inside(const WinogradShape *s, const float *x, float *v)
-{
-    int64_t c = s->channels, row = s->in[1] * c;
-    for (int64_t at = 0; at < c; at += LANES) {
-        Vec d[POINTS];
-        for (int i = 0; i < POINTS; i++)
-            load(&d[i], x + (i / 4) * row + (i % 4) * c + at);
-        input_tile(d, v + place_of(at));
+    for (int p = 0; p < POINTS; p++) {
+        Vec of[PER_WORD];
+        for (int i = 0; i < PER_WORD; i++)
+            of[i] = o[i * POINTS + p];
+        store_words(v + p * next, of);
     }
 }
 
-/* Some places lie in the padding: they are read from `zero` [channels]. */
-static void input_border(const WinogradShape *s, const float *image, int64_t y,
-                         int64_t x, const float *zero, float *v)
+/* v of PER_WORD tiles for a gradient of weights, of one tile for a
+ * convolution. */
+INLINE void input_tiles(const WinogradShape *s, const Source *e, bool inside,
+                        bool grad, Word *v)
 {
-    int64_t c = s->channels;
-    const float *from[POINTS];
-    for (int i = 0; i < 4; i++) {
-        bool in_row = y + i >= 0 && y + i < s->in[0];
-        for (int k = 0; k < 4; k++) {
-            bool inside = in_row && x + k >= 0 && x + k < s->in[1];
-            int64_t place = ((y + i) * s->in[1] + x + k) * c;
-            from[4 * i + k] = inside ? image + place : zero;
+    for (int64_t at = 0; at < s->channels; at += LANES) {
+        Vec o[PER_WORD * POINTS];
+        for (int i = 0; i < (grad ? PER_WORD : 1); i++)
+            input_tile(s, &e[i], inside, at, o + i * POINTS);
+        if (grad)
+            store_points(v + place(at, SLAB), o, SLAB);
+        for (int p = 0; p < POINTS && !grad; p += 2)
+            store_two(v + row_place(at) + p * SLAB,
+                      v + row_place(at) + (p + 1) * SLAB, &o[p]);
+    }
+}
+
+INLINE void transform_input(const WinogradShape *s, Tile tile, int64_t n,
+                            const Data *x, const Data *zero, bool grad, Word *v)
+{
+    int per = grad ? PER_WORD : 1;
+    for (int64_t t = 0; t < n; t += per, v += grad ? GROUP : ROW) {
+        Source e[PER_WORD];
+        Tile of[PER_WORD];
+        bool inside = true;
+        for (int i = 0; i < per; i++, tile_next(s, &tile)) {
+            of[i] = tile;
+            source_of(s, &tile, t + i >= n, x, zero, &e[i]);
+            inside = inside && e[i].inside;
         }
-    }
-    for (int64_t at = 0; at < c; at += LANES) {
-        Vec d[POINTS];
-        for (int i = 0; i < POINTS; i++)
-            load(&d[i], from[i] + at);
-        input_tile(d, v + place_of(at));
-    }
-}
-
-static void transform_input(const WinogradShape *s, Tile tile, int64_t n,
-                            const float *x, const float *zero, float *v)
-{
-    int64_t c = s->channels;
-    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), v += GROUP) {
-        const float *image = x + tile.image * s->in[0] * s->in[1] * c;
-        int64_t row = 2 * tile.row - s->low[0];
-        int64_t column = 2 * tile.column - s->low[1];
-        if (row >= 0 && column >= 0 && row + 4 <= s->in[0] &&
-            column + 4 <= s->in[1])
-            input_inside(s, image + (row * s->in[1] + column) * c, v);
-        else
-            input_border(s, image, row, column, zero, v);
+        if (inside) {
+            input_tiles(s, e, true, grad, v);
+            continue;
+        }
+        for (int i = 0; i < per && t + i < n; i++)
+            fill_border(s, &of[i], x, zero, &e[i]);
+        input_tiles(s, e, false, grad, v);
     }
 }
 
@@ -196,82 +229,95 @@ INLINE Results results_of(const WinogradShape *s, const Tile *t)
 }
 
 static void transform_output(const WinogradShape *s, Tile tile, int64_t n,
-                             const float *m, float *y)
+                             const float *m, Data *y)
 {
     int64_t k = s->results;
     for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += GROUP) {
         Results e = results_of(s, &tile);
         for (int64_t at = 0; at < k; at += LANES) {
-            float *to = y + e.first + at;
+            Data *to = y + e.first + at;
             Vec d[POINTS], half[8], o[4];
             for (int p = 0; p < POINTS; p++)
-                load(&d[p], m + place_of(at) + p * SLAB);
+                load(&d[p], m + place(at, SUMS) + p * SUMS);
             for (int i = 0; i < 4; i++)
                 output_1d(half + i, 4, d + i, 4);
             for (int i = 0; i < 2; i++)
                 output_1d(o + 2 * i, 1, half + 4 * i, 1);
-            store(to, &o[0]);
+            store_data(to, &o[0]);
             if (e.right)
-                store(to + e.column, &o[1]);
+                store_data(to + e.column, &o[1]);
             if (e.below)
-                store(to + e.row, &o[2]);
+                store_data(to + e.row, &o[2]);
             if (e.below && e.right)
-                store(to + e.row + e.column, &o[3]);
+                store_data(to + e.row + e.column, &o[3]);
         }
     }
 }
 
-static void transform_gradient(const WinogradShape *s, Tile tile, int64_t n,
-                               const float *dy, float *m)
+/* A dy At of a vector of results from `at` on. */
+INLINE void gradient_tile(const Results *e, const Data *dy, int64_t at, Vec *o)
 {
-    int64_t k = s->results;
-    for (int64_t t = 0; t < n; t++, tile_next(s, &tile), m += GROUP) {
-        Results e = results_of(s, &tile);
-        for (int64_t at = 0; at < k; at += LANES) {
-            const float *from = dy + e.first + at;
-            Vec d[4] = {{0}}, half[8], o[POINTS];
-            load(&d[0], from);
-            if (e.right)
-                load(&d[1], from + e.column);
-            if (e.below)
-                load(&d[2], from + e.row);
-            if (e.below && e.right)
-                load(&d[3], from + e.row + e.column);
-            for (int i = 0; i < 2; i++)
-                spread_1d(half + i, 2, d + i, 2);
-            for (int i = 0; i < 4; i++)
-                spread_1d(o + 4 * i, 1, half + 2 * i, 1);
-            for (int p = 0; p < POINTS; p++)
-                store(m + place_of(at) + p * SLAB, &o[p]);
+    const Data *from = dy + e->first + at;
+    Vec d[4] = {{0}}, half[8];
+    load_data(&d[0], from);
+    if (e->right)
+        load_data(&d[1], from + e->column);
+    if (e->below)
+        load_data(&d[2], from + e->row);
+    if (e->below && e->right)
+        load_data(&d[3], from + e->row + e->column);
+    for (int i = 0; i < 2; i++)
+        spread_1d(half + i, 2, d + i, 2);
+    for (int i = 0; i < 4; i++)
+        spread_1d(o + 4 * i, 1, half + 2 * i, 1);
+}
+
+static void transform_gradient(const WinogradShape *s, Tile tile, int64_t n,
+                               const Data *dy, Word *m)
+{
+    for (int64_t t = 0; t < n; t += PER_WORD, m += GROUP) {
+        Results e[PER_WORD];
+        for (int i = 0; i < PER_WORD; i++, tile_next(s, &tile))
+            e[i] = t + i < n ? results_of(s, &tile) : (Results){0};
+        for (int64_t at = 0; at < s->results; at += LANES) {
+            Vec o[PER_WORD * POINTS] = {{0}};
+            for (int i = 0; i < PER_WORD; i++)
+                if (t + i < n)
+                    gradient_tile(&e[i], dy, at, o + i * POINTS);
+            store_points(m + place(at, SLAB), o, SLAB);
         }
     }
 }
 
 /* ---- products of matrices ------------------------------------------------ */
 
-/* sum [rows, vecs LANES] += a b over `depth` steps: rows and steps of a lie
+/* sum [rows, vecs LANES] += a b over `depth` words: rows and steps of a lie
  * a_row and a_step apart, vectors and steps of b b_vec and b_step. */
-INLINE void add_products(Vec *sum, const float *a, int a_row, int a_step,
-                         const float *b, int b_vec, int64_t b_step,
+INLINE void add_products(Vec *sum, const Word *a, int a_row, int a_step,
+                         const Word *b, int b_vec, int64_t b_step,
                          int64_t depth, int rows, int vecs)
 {
     for (int64_t d = 0; d < depth; d++) {
-        Vec term[2];
+        Words term[2];
         for (int v = 0; v < vecs; v++)
-            load(&term[v], b + v * b_vec);
+            memcpy(&term[v], b + v * b_vec, sizeof term[v]);
         for (int r = 0; r < rows; r++)
             for (int v = 0; v < vecs; v++)
-                sum[r * vecs + v] += a[r * a_row] * term[v];
+                sum[r * vecs + v] =
+                    add_product(sum[r * vecs + v], a[r * a_row], term[v]);
         a += a_step;
         b += b_step;
     }
 }
 
 /* From one vector of a tile's channels to the next. */
-enum { NEXT_VEC = (int)LANES < (int)GROUP ? (int)LANES : POINTS * SLAB };
+INLINE int next_vec(int slab)
+{
+    return (int)LANES < (int)GROUP ? (int)LANES : (int)POINTS * slab;
+}
 
 /* m [tiles, results] = v u, of one point: some rows and columns. */
-INLINE void conv_tile(const WinogradShape *s, const float *v, const float *u,
+INLINE void conv_tile(const WinogradShape *s, const Word *v, const Word *u,
                       float *m, int rows, int vecs)
 {
     int64_t k = s->results;
@@ -279,53 +325,54 @@ INLINE void conv_tile(const WinogradShape *s, const float *v, const float *u,
     for (int i = 0; i < rows * vecs; i++)
         sum[i] = (Vec){0};
     for (int64_t c = 0; c < s->channels; c += GROUP)
-        add_products(sum, v + place_of(c), GROUP, 1, u + c * k, LANES, k, GROUP,
-                     rows, vecs);
+        add_products(sum, v + row_place(c), ROW, 1, u + c / PER_WORD * k, LANES,
+                     k, ROW, rows, vecs);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
-            store(m + r * GROUP + i * NEXT_VEC, &sum[r * vecs + i]);
+            store(m + r * GROUP + i * next_vec(SUMS), &sum[r * vecs + i]);
 }
 
-static void conv_point(const WinogradShape *s, int64_t tiles, const float *v,
-                       const float *u, float *m)
+static void conv_point(const WinogradShape *s, int64_t tiles, const Word *v,
+                       const Word *u, float *m)
 {
     int64_t k = s->results, at = 0;
     for (; at + 2 * LANES <= k; at += 2 * LANES)
         for (int64_t t = 0; t < tiles; t += ROWS_2)
-            conv_tile(s, v + t * GROUP, u + at, m + t * GROUP + place_of(at),
+            conv_tile(s, v + t * ROW, u + at, m + t * GROUP + place(at, SUMS),
                       ROWS_2, 2);
     for (; at < k; at += LANES)
         for (int64_t t = 0; t < tiles; t += ROWS_1)
-            conv_tile(s, v + t * GROUP, u + at, m + t * GROUP + place_of(at),
+            conv_tile(s, v + t * ROW, u + at, m + t * GROUP + place(at, SUMS),
                       ROWS_1, 1);
 }
 
 /* u [channels, results] += vt m over the tiles, of one point. */
-INLINE void grad_tile(const WinogradShape *s, int64_t tiles, const float *v,
-                      const float *m, float *u, int rows, int vecs)
+INLINE void grad_tile(const WinogradShape *s, int64_t tiles, const Word *v,
+                      const Word *m, float *u, int rows, int vecs)
 {
     int64_t k = s->results;
     Vec sum[ROWS_1 * 2];
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
             load(&sum[r * vecs + i], u + r * k + i * LANES);
-    add_products(sum, v, 1, GROUP, m, NEXT_VEC, GROUP, tiles, rows, vecs);
+    add_products(sum, v, 1, GROUP, m, next_vec(SLAB), GROUP,
+                 (tiles + PER_WORD - 1) / PER_WORD, rows, vecs);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vecs; i++)
             store(u + r * k + i * LANES, &sum[r * vecs + i]);
 }
 
-static void grad_point(const WinogradShape *s, int64_t tiles, const float *v,
-                       const float *m, float *u)
+static void grad_point(const WinogradShape *s, int64_t tiles, const Word *v,
+                       const Word *m, float *u)
 {
     int64_t k = s->results, at = 0;
     for (; at + 2 * LANES <= k; at += 2 * LANES)
         for (int64_t c = 0; c < s->channels; c += ROWS_2)
-            grad_tile(s, tiles, v + place_of(c), m + place_of(at),
+            grad_tile(s, tiles, v + place(c, SLAB), m + place(at, SLAB),
                       u + c * k + at, ROWS_2, 2);
     for (; at < k; at += LANES)
         for (int64_t c = 0; c < s->channels; c += ROWS_1)
-            grad_tile(s, tiles, v + place_of(c), m + place_of(at),
+            grad_tile(s, tiles, v + place(c, SLAB), m + place(at, SLAB),
                       u + c * k + at, ROWS_1, 1);
 }
 
@@ -333,34 +380,37 @@ static void grad_point(const WinogradShape *s, int64_t tiles, const float *v,
 
 /* A call's scratch. */
 typedef struct Room {
-    float *zero, *v, *m;
+    Data *zero;
+    Word *v;
+    void *m; /* sums of a convolution, or a transformed gradient */
     int64_t tiles;
 } Room;
 
 static Room room_of(const WinogradShape *s, float *scratch)
 {
-    Room r = {.zero = scratch,
-              .v = scratch + s->channels,
+    float *v = scratch + s->channels;
+    Room r = {.zero = (Data *)scratch,
+              .v = (Word *)v,
+              .m = v + winograd_floats(s->channels),
               .tiles = s->images * s->tiles[0] * s->tiles[1]};
-    r.m = r.v + winograd_floats(s->channels);
     memset(r.zero, 0, (size_t)s->channels * sizeof *r.zero);
     return r;
 }
 
 /* While point p is computed, a sixteenth of what the tiles from t on lie on
  * comes near: about 2x2 places for each. */
-static void fetch(const WinogradShape *s, int64_t t, int p, const float *data,
+static void fetch(const WinogradShape *s, int64_t t, int p, const Data *data,
                   const int64_t *size, int64_t channels, bool write)
 {
+    enum { LINE = 64 / sizeof(Data) };
     Tile tile = tile_at(s, t);
     if (tile.image >= s->images)
         return;
-    int64_t place = (tile.image * size[0] + 2 * tile.row) * size[1];
-    int64_t first = place * channels;
+    int64_t at_tile = (tile.image * size[0] + 2 * tile.row) * size[1];
     int64_t part = 4 * BLOCK * channels / POINTS;
+    int64_t first = at_tile * channels + p * part;
     int64_t all = s->images * size[0] * size[1] * channels;
-    for (int64_t at = first + p * part; at < first + (p + 1) * part;
-         at += GROUP)
+    for (int64_t at = first; at < first + part; at += LINE)
         if (at < all && write)
             __builtin_prefetch(data + at, 1);
         else if (at < all)
@@ -374,61 +424,71 @@ static int64_t least(int64_t a, int64_t b)
 
 /* Rows past the last tile are computed, from whatever is there, and not
  * read. */
-static void conv(const WinogradShape *s, const float *x, const float *packed,
-                 float *y, float *scratch)
+static void conv(const WinogradShape *s, const void *x, const void *packed,
+                 void *y, void *scratch)
 {
     Room r = room_of(s, scratch);
+    int64_t size = s->channels / PER_WORD * s->results;
     for (int64_t t = 0; t < r.tiles; t += BLOCK) {
         int64_t n = least(r.tiles - t, BLOCK);
-        transform_input(s, tile_at(s, t), n, x, r.zero, r.v);
+        transform_input(s, tile_at(s, t), n, x, r.zero, false, r.v);
         for (int p = 0; p < POINTS; p++) {
             fetch(s, t + n, p, x, s->in, s->channels, false);
             fetch(s, t, p, y, s->out, s->results, true);
-            conv_point(s, n, r.v + p * SLAB,
-                       packed + p * s->channels * s->results, r.m + p * SLAB);
+            conv_point(s, n, r.v + p * SLAB, (const Word *)packed + p * size,
+                       (float *)r.m + p * SUMS);
         }
         transform_output(s, tile_at(s, t), n, r.m, y);
     }
 }
 
-static void grad_weight(const WinogradShape *s, const float *x, const float *dy,
-                        float *packed, float *scratch)
+static void grad_weight(const WinogradShape *s, const void *x, const void *dy,
+                        float *packed, void *scratch)
 {
     Room r = room_of(s, scratch);
     int64_t size = s->channels * s->results;
     memset(packed, 0, (size_t)(POINTS * size) * sizeof *packed);
     for (int64_t t = 0; t < r.tiles; t += BLOCK) {
         int64_t n = least(r.tiles - t, BLOCK);
-        transform_input(s, tile_at(s, t), n, x, r.zero, r.v);
+        transform_input(s, tile_at(s, t), n, x, r.zero, true, r.v);
         transform_gradient(s, tile_at(s, t), n, dy, r.m);
         for (int p = 0; p < POINTS; p++) {
             fetch(s, t + n, p, x, s->in, s->channels, false);
             fetch(s, t + n, p, dy, s->out, s->results, false);
-            grad_point(s, n, r.v + p * SLAB, r.m + p * SLAB, packed + p * size);
+            grad_point(s, n, r.v + p * SLAB, (const Word *)r.m + p * SLAB,
+                       packed + p * size);
         }
     }
 }
 
 /* ---- weights ------------------------------------------------------------- */
 
+/* G w Gt of LANES weights, `step` apart. */
+INLINE void weight_tile(const float *w, int64_t step, bool turned, Vec *o)
+{
+    Vec tap[9], half[12];
+    for (int i = 0; i < 9; i++)
+        for (int l = 0; l < LANES; l++)
+            tap[i][l] = w[l * step + (turned ? 8 - i : i)];
+    for (int i = 0; i < 3; i++)
+        weight_1d(half + i, 3, tap + i, 3);
+    for (int i = 0; i < 4; i++)
+        weight_1d(o + 4 * i, 1, half + 3 * i, 1);
+}
+
 static void pack(int64_t in, int64_t out, bool turned, const float *w,
-                 float *packed)
+                 void *packed)
 {
     int64_t rows = turned ? out : in, columns = turned ? in : out;
     int64_t row_step = turned ? 9 * in : 9, column_step = turned ? 9 : 9 * in;
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r += PER_WORD)
         for (int64_t at = 0; at < columns; at += LANES) {
-            const float *from = w + r * row_step + at * column_step;
-            Vec tap[9], half[12], o[POINTS];
-            for (int i = 0; i < 9; i++)
-                for (int l = 0; l < LANES; l++)
-                    tap[i][l] = from[l * column_step + (turned ? 8 - i : i)];
-            for (int i = 0; i < 3; i++)
-                weight_1d(half + i, 3, tap + i, 3);
-            for (int i = 0; i < 4; i++)
-                weight_1d(o + 4 * i, 1, half + 3 * i, 1);
-            for (int p = 0; p < POINTS; p++)
-                store(packed + (p * rows + r) * columns + at, &o[p]);
+            Word *u = (Word *)packed + r / PER_WORD * columns + at;
+            Vec o[PER_WORD * POINTS];
+            for (int i = 0; i < PER_WORD; i++)
+                weight_tile(w + (r + i) * row_step + at * column_step,
+                            column_step, turned, o + i * POINTS);
+            store_points(u, o, rows / PER_WORD * columns);
         }
 }
 
@@ -456,6 +516,7 @@ extern const WinogradKernels WINOGRAD_KERNELS; /* of winograd.c */
 
 const WinogradKernels WINOGRAD_KERNELS = {
     .name = TEXT(WINOGRAD_KERNELS),
+    .fast = FAST,
     .conv = conv,
     .grad_weight = grad_weight,
     .pack = pack,

@@ -25,6 +25,18 @@ def graph(about, name):
     return next(g for g in about["graphs"] if g["name"] == name)
 
 
+def check_convolutions(checks, about, own):
+    """Those of 3x3 windows next to each other are our own, of a type for which
+    the machine has instructions."""
+    runs = {c["call"]: c["implementation"] for c in about["library"]}
+    checks.that(all(runs.values()), "every call says what runs it", runs)
+    for call, by in runs.items():
+        fits = "channels 3 to" not in call and bool(
+            re.search(r"channels (\d+) to \1,", call))
+        if call.startswith("convolution"):
+            checks.equal(by.startswith("winograd"), own and fits, call)
+
+
 def check_info(checks):
     full, off = info(), info(fuse="off")
     for name in ("train", "eval"):
@@ -40,13 +52,10 @@ def check_info(checks):
                     f"{name}: bytes moved", fused)
         checks.that(fused["steps"] < 0.4 * fused["unfused_steps"],
                     f"{name}: steps", fused)
-    runs = {c["call"]: c["implementation"] for c in full["library"]}
-    checks.that(all(runs.values()), "every call says what runs it", runs)
-    for call, by in runs.items():
-        own = "channels 3 to" not in call and bool(
-            re.search(r"channels (\d+) to \1,", call))
-        if call.startswith("convolution"):
-            checks.equal(by.startswith("winograd"), own, call)
+    check_convolutions(checks, full, True)
+    with open("/proc/cpuinfo") as file:
+        check_convolutions(checks, info(precision="bf16"),
+                           "avx512_bf16" in file.read())
     runs = [c["implementation"] for c in info(winograd="false")["library"]]
     checks.that(not any(r.startswith("winograd") for r in runs),
                 "winograd = false", runs)

@@ -242,13 +242,17 @@ static void *operand(const Case *c, const float *v, int64_t n)
     return memcpy(malloc(n * sizeof *v), v, n * sizeof *v);
 }
 
+/* Winograd rounds transformed operands of bf16 to bf16 again. */
+enum { ROUNDINGS = 3 };
+
 /* A result of the operands' type: rounded to its last digit. */
 static void check_result(const Case *c, float *got, const double *want,
                          int64_t n)
 {
+    double error = c->dtype == PLAN_BF16 ? 4e-3 : 1e-5;
     if (c->dtype == PLAN_BF16)
         widen(got, n);
-    assert_close(got, want, n, c->dtype == PLAN_BF16 ? 4e-3 : 1e-5);
+    assert_close(got, want, n, c->winograd ? ROUNDINGS * error : error);
 }
 
 static void check_gradients(const Case *c, Tensors *t, const LibDesc *conv,
@@ -273,7 +277,9 @@ static void check_gradients(const Case *c, Tensors *t, const LibDesc *conv,
     d.kind = LIB_UNPACK;
     d.of = LIB_CONV_GRAD_WEIGHT;
     run(&d, packed, NULL, got);
-    assert_close(got, t->result, nw, 1e-5); /* in f32 whatever x and y are */
+    /* in f32 whatever x and y are, but for those roundings */
+    bool rounded = c->winograd && c->dtype == PLAN_BF16;
+    assert_close(got, t->result, nw, rounded ? ROUNDINGS * 4e-3 : 1e-5);
     free(packed);
     free(x);
     free(y);
@@ -339,40 +345,109 @@ static const Case winograd_cases[] = {
     {1, 1, 32, 32, 2, {{3, 3, 1, 1, 4, 3}, {2, 3, 1, 1, 3, 5}}, 0, true},
 };
 
+static const uint8_t winograd_types[] = {PLAN_F32, PLAN_BF16};
+
+static void check_winograd(Case c)
+{
+    c.winograd = true;
+    for (int t = 0; t < 2; t++) {
+        c.dtype = winograd_types[t];
+        check_case(&c);
+    }
+}
+
 static void test_winograd(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof winograd_cases / sizeof *winograd_cases; i++)
-        check_case(&winograd_cases[i]);
+        check_winograd(winograd_cases[i]);
 }
 
-/* Every instruction set that this machine has gives the same convolution. */
+static int draw(unsigned *seed, int low, int high)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return low + (int)((*seed >> 16) % (unsigned)(high - low + 1));
+}
+
+/* Images from 1x1 on, most of a tile in the padding, or none; an odd number of
+ * tiles, which go in pairs for bf16. */
+static void test_winograd_random(void **state)
+{
+    (void)state;
+    unsigned seed = 1;
+    for (int i = 0; i < 60; i++) {
+        Case c = {.batch = draw(&seed, 1, 3), .groups = 1, .spatial = 2};
+        c.from = 16 * draw(&seed, 1, 3);
+        c.to = 16 * draw(&seed, 1, 3);
+        for (int k = 0; k < 2; k++) {
+            Dim *d = &c.dim[k];
+            *d = (Dim){draw(&seed, 1, 7), 3, 1, 1, draw(&seed, 0, 2),
+                       draw(&seed, 0, 2)};
+            while (d->in + d->low + d->high < 3)
+                d->high++;
+        }
+        check_winograd(c);
+    }
+}
+
+/* A convolution and a gradient of weights by one set of kernels, of bf16
+ * numbers, as float32: y [6,7,32], packed gradient [16,16,32]. */
+typedef struct SetResult {
+    float y[6 * 7 * 32], packed[16 * 16 * 32];
+} SetResult;
+
+static void run_set(const WinogradKernels *k, const Case *c, SetResult *r)
+{
+    const WinogradShape s = {1, 16, 32, {6, 7}, {6, 7}, {1, 1}, {3, 4}};
+    float *x = noise(6 * 7 * 16, 1), *w = noise(32 * 16 * 9, 2);
+    float *dy = noise(6 * 7 * 32, 3);
+    shorten(x, 6 * 7 * 16);
+    shorten(dy, 6 * 7 * 32);
+    x[5] = NAN; /* one tile's rows and columns of it, and nothing else */
+    void *a = operand(c, x, 6 * 7 * 16), *b = operand(c, dy, 6 * 7 * 32);
+    float *u = malloc(16 * 16 * 32 * sizeof *u);
+    float *scratch = checked(aligned_alloc(64, 1 << 18));
+    k->pack(16, 32, false, w, u);
+    k->conv(&s, a, u, r->y, scratch);
+    if (c->dtype == PLAN_BF16)
+        widen(r->y, 6 * 7 * 32);
+    k->grad_weight(&s, a, b, r->packed, scratch);
+    free(scratch);
+    free(u);
+    free(b);
+    free(a);
+    free(dy);
+    free(w);
+    free(x);
+}
+
+static void assert_alike(const float *a, const float *b, int n, float most)
+{
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(isnan(a[i]) != 0, isnan(b[i]) != 0);
+        assert_true(isnan(a[i]) || fabsf(a[i] - b[i]) <= most);
+    }
+}
+
+/* Every instruction set that this machine has gives the same results, up to a
+ * last digit of y, and hands on what is not a number. */
 static void test_winograd_sets(void **state)
 {
     (void)state;
-    WinogradShape s = {1, 16, 32, {6, 7}, {6, 7}, {1, 1}, {3, 4}};
-    const WinogradKernels *set[] = {winograd_kernels(0), winograd_kernels(1),
-                                    winograd_kernels(2)};
-    float *x = noise(6 * 7 * 16, 1), *w = noise(32 * 16 * 9, 2);
-    float *u = malloc(16 * 16 * 32 * sizeof *u), *first = NULL;
-    float *scratch = checked(aligned_alloc(64, 1 << 18));
-    assert_non_null(set[0]);
-    for (int i = 0; i < 3 && set[i]; i++) {
-        float *y = malloc(6 * 7 * 32 * sizeof *y);
-        set[i]->pack(16, 32, false, w, u);
-        set[i]->conv(&s, x, u, y, scratch);
-        for (int k = 0; first && k < 6 * 7 * 32; k++)
-            assert_true(fabsf(y[k] - first[k]) < 1e-4f);
-        if (first)
-            free(y);
-        else
-            first = y;
+    for (int t = 0; t < 2; t++) {
+        Case c = {.dtype = winograd_types[t]};
+        const WinogradKernels *k;
+        SetResult first, other;
+        assert_non_null(winograd_kernels(c.dtype, 0));
+        run_set(winograd_kernels(c.dtype, 0), &c, &first);
+        assert_true(isnan(first.y[0]) && !isnan(first.y[6 * 7 * 32 - 1]));
+        for (int i = 1; (k = winograd_kernels(c.dtype, i)) != NULL; i++) {
+            run_set(k, &c, &other);
+            assert_alike(first.y, other.y, 6 * 7 * 32, t ? 16.0f / 128 : 1e-4f);
+            assert_alike(first.packed, other.packed, 16 * 16 * 32, 1e-3f);
+        }
+        assert_null(winograd_kernels(c.dtype, 3));
     }
-    free(first);
-    free(scratch);
-    free(u);
-    free(w);
-    free(x);
 }
 
 static void test_winograd_refused(void **state)
@@ -391,8 +466,13 @@ static void test_winograd_refused(void **state)
     assert_false(lib_winograd_fits(&other));
     assert_null(lib_open(&other, 1, 1, error, sizeof error));
     other = d;
-    other.dtype = PLAN_BF16;
+    other.dtype = PLAN_F16;
     assert_false(lib_winograd_fits(&other));
+    assert_false(lib_query(&other, &info, error, sizeof error));
+    other.dtype = PLAN_BF16; /* runs everywhere, wanted where it is fast */
+    assert_true(lib_query(&other, &info, error, sizeof error));
+    assert_int_equal(lib_winograd_fits(&other),
+                     winograd_kernels(PLAN_BF16, 0)->fast);
 }
 
 static void check_matmul(int m, int n, int k, bool ta, bool tb)
@@ -470,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_conv),
         cmocka_unit_test(test_conv_bf16),
         cmocka_unit_test(test_winograd),
+        cmocka_unit_test(test_winograd_random),
         cmocka_unit_test(test_winograd_sets),
         cmocka_unit_test(test_winograd_refused),
         cmocka_unit_test(test_matmul),
