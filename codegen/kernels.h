@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "kernel.h"
 #include "lib.h"
+#include "plan.h"
 #include "target.h"
 #include <stdio.h>
 
@@ -17,7 +18,8 @@ typedef struct KernelText {
     const char *what;  /* "conv layer1.0.conv1, resnet.net:14:27" */
     const char *text;  /* functions, in C or in CUDA */
     uint32_t uses;     /* steps that run it */
-    uint32_t threads, shared; /* cuda: as in PlanKernel */
+    uint32_t threads, shared, conv; /* cuda: as in PlanKernel */
+    const char *why;
 } KernelText;
 
 /* What a step runs. */
@@ -32,6 +34,8 @@ typedef struct Kernels {
     const Target *target; /* its kernels, in its language */
     KernelText *kernel;
     size_t n_kernels, cap_kernels;
+    PlanConv *conv; /* Plan.convs */
+    size_t n_convs, cap_convs;
     LibDesc *lib;
     size_t n_libs, cap_libs;
     int64_t *lib_scratch; /* bytes that each of them wants */

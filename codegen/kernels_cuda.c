@@ -1,6 +1,7 @@
 /* kernels_cuda.c: the CUDA kernel of a step. */
 #include "cuda_gemm.h"
 #include "cuda_run.h"
+#include "cuda_cudnn.h"
 #include "kernels.h"
 #include "print_cuda.h"
 #include <stdlib.h>
@@ -26,8 +27,13 @@ bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
     size_t size;
     CudaGemm c = {0};
     bool ok = true;
+    if (cudnn_is_step(g, s)) {
+        cudnn_add(k, g, s, code);
+        return true;
+    }
     FILE *f = open_memstream(&text, &size);
-    if (step_anchor(g, s))
+    uint32_t anchor = step_anchor(g, s);
+    if (anchor)
         ok = cuda_gemm_print(g, s, "@", f, &c, e);
     else
         ok = print_generic(g, s, f, &c, e);
@@ -39,6 +45,8 @@ bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
             (StepCode){kernels_add_text(k, g, s, text), UINT32_MAX, c.parts};
         k->kernel[code->kernel].threads = c.threads;
         k->kernel[code->kernel].shared = c.shared;
+        if (anchor)
+            k->kernel[code->kernel].why = cudnn_refusal(g, &g->node[anchor]);
     }
     free(text);
     return ok;

@@ -124,6 +124,8 @@ static void fill_kernels(Plan *plan, const Kernels *k, Arena *a)
         p[i].name = k->kernel[i].name;
         p[i].threads = k->kernel[i].threads;
         p[i].shared = k->kernel[i].shared;
+        p[i].conv = k->kernel[i].conv;
+        p[i].why = k->kernel[i].why;
     }
 }
 
@@ -270,6 +272,8 @@ const Plan *plan_new(const Program *p, Arena *a)
     fill_states(plan, p->module, a);
     plan->lib = p->kernels->lib;
     plan->n_libs = (uint32_t)p->kernels->n_libs;
+    plan->convs = p->kernels->conv;
+    plan->n_convs = (uint32_t)p->kernels->n_convs;
     fill_kernels(plan, p->kernels, a);
     plan->graphs = graph;
     plan->n_graphs = (uint32_t)p->n_graphs;

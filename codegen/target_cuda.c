@@ -2,6 +2,7 @@
 #include "estimate.h"
 #include "build.h"
 #include "cuda_gemm.h"
+#include "cuda_cudnn.h"
 #include "targets.h"
 #include <string.h>
 
@@ -88,7 +89,8 @@ static bool wants_weights(const Graph *g, const Node *n)
 static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
 {
     (void)t;
-    if (!node_is_whole(n) || !cuda_gemm_fits(g, n) || wants_weights(g, n))
+    if (!node_is_whole(n) || !cuda_gemm_fits(g, n) || wants_weights(g, n) ||
+        cudnn_takes(g, n))
         return (Anchor){0};
     Anchor a = {.pieces = n->type[0].dim[0], .before = 1};
     if (node_is(n, &op_lib_conv_grad_weight))
@@ -276,14 +278,18 @@ static bool cuda_lower(const Target *t, Graph *g, const Node *n,
                        const Value *in, Value *out)
 {
     (void)t;
+    Node now = *n; /* operands in g */
+    now.in = (Value *)in;
+    if (cudnn_takes(g, &now)) {
+        cudnn_lower(g, n, in, out);
+        return true;
+    }
     if (node_is(n, &op_conv_grad_weight))
         return lower_grad_weight(g, n, in, out);
     if (node_is(n, &op_matmul))
         return lower_matmul(g, n, in, out);
     if (!is_conv(n))
         return false;
-    Node now = *n; /* operands in g */
-    now.in = (Value *)in;
     if (wants_weights(g, &now) && lower_weights(g, n, in, out))
         return true;
     return target_expand_conv(g, n, in, out);

@@ -37,6 +37,7 @@ typedef struct CommandLine {
     const char *output, *target, *march, *emit, *after, *print_after, *passes;
     const char *memory; /* budget, as setting memory */
     bool max_batch, schedule;
+    bool cudnn, no_cudnn; /* as setting cudnn */
     const char *calibration, *gpu, *epochs;
     const char *weights;    /* export */
     bool average;           /* export */

@@ -3,9 +3,9 @@
  * All of it is opened by name, as a training binary does: nothing of CUDA is
  * needed to build tgc. */
 #include "cuda_api.h"
+#include "cudnn_api.h"
 #include "doctor.h"
 #include "nvrtc.h"
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,27 +92,17 @@ bool look_nvrtc(Doctor *d, const DoctorRow *row, char *found)
     return n != NULL;
 }
 
-/* cudnnGetVersion: 90100 is 9.1.0; up to version 8, 8902 is 8.9.2. */
 bool look_cudnn(Doctor *d, const DoctorRow *row, char *found)
 {
     (void)d, (void)row;
-    static const char *const names[] = {"libcudnn.so.9", "libcudnn.so.8"};
-    size_t (*version)(void) = NULL;
-    void *library = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library ? dlsym(library, "cudnnGetVersion") : NULL;
-    memcpy(&version, &symbol, sizeof version);
-    if (version) {
-        size_t v = version(), part = v >= 90000 ? 10000 : 1000;
-        snprintf(found, FOUND_SIZE, "version %zu.%zu.%zu", v / part,
-                 v % part / 100, v % 100);
-    } else {
-        snprintf(found, FOUND_SIZE, "%s",
-                 library ? "the library has no cudnnGetVersion"
-                         : "no libcudnn.so.9 or libcudnn.so.8");
-    }
-    if (library)
-        dlclose(library);
-    return version != NULL;
+    CudnnApi api;
+    Status s = {0};
+    bool ok = cudnn_api_open(&api, &s);
+    if (ok)
+        snprintf(found, FOUND_SIZE, "version %zu.%zu.%zu", api.version / 10000,
+                 api.version % 10000 / 100, api.version % 100);
+    else
+        snprintf(found, FOUND_SIZE, "%.900s", s.text);
+    cudnn_api_close(&api);
+    return ok;
 }

@@ -159,6 +159,18 @@ static bool set_over(Module *m, const char *key, const char *text)
            fail(error) == 0;
 }
 
+static bool choose_cudnn(Module *m, const CommandLine *c)
+{
+    if (c->cudnn && c->no_cudnn)
+        return fail("--cudnn and --no-cudnn: which of the two?") == 0;
+    if (c->cudnn && !strncmp(c->target, "cpu", 3))
+        return fail("--cudnn: cuDNN runs on GPUs (--target cuda)") == 0;
+    return set_over(m, "cudnn",
+                    c->cudnn      ? "true"
+                    : c->no_cudnn ? "false"
+                                  : NULL);
+}
+
 /* The runtime knows what data.augment may say; a mistake is told here, with
  * its line. */
 static bool check_augment(const Module *m)
@@ -191,7 +203,8 @@ Module *load_module(const CommandLine *c)
         m = frontend_compile(c->input, &o);
     }
     if (m && (!set_over(m, "memory", c->memory) ||
-              !set_over(m, "epochs", c->epochs) || !check_augment(m))) {
+              !set_over(m, "epochs", c->epochs) || !choose_cudnn(m, c) ||
+              !check_augment(m))) {
         module_free(m);
         return NULL;
     }

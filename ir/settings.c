@@ -167,6 +167,8 @@ const SettingSpec setting_table[] = {
      .doc = "What becomes one kernel: every op its own, to measure against; chains of elementwise ops and sums; these with the convolutions that they are around."},
     {"winograd", SET_BOOL, "true",
      .doc = "Convolutions of 3x3 windows on the cpu with fewer multiplications, F(2x2,3x3), where it is faster; of bf16 where the machine has instructions for it; false: as the library does them."},
+    {"cudnn", SET_BOOL, "false",
+     .doc = "Convolutions on a GPU by NVIDIA's cuDNN, which must then be where the program runs; false: by kernels of tgc's own, with what is around them in one kernel."},
     {"memory", SET_INT, NULL, .low = 1, .high = MOST, .bytes = true,
      .doc = "Bytes that a training run may take in all: 10 GiB. What is not kept for the backward pass is computed again; what cannot fit does not compile."},
     {"seed", SET_INT, "0", .low = 0, .high = MOST, .run_time = true,

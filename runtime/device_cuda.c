@@ -302,6 +302,9 @@ static bool cuda_open(Executor *e, const ExecutorOptions *o, Status *s)
                       attribute(d, CU_SHARED_MOST), s);
     if (!image)
         return false;
+    if (e->plan->n_convs &&
+        !(d->cudnn = cudnn_open(e->plan, d->compute, NULL, s)))
+        return false;
     describe(e, image);
     return memory_open(e, s) && rings_open(e, s);
 }
@@ -334,6 +337,7 @@ static void cuda_close(Executor *e)
         api->cuMemFree_v2(d->arena);
     if (e->arena)
         api->cuMemFreeHost(e->arena);
+    cudnn_close(d->cudnn);
     if (d->module)
         api->cuModuleUnload(d->module);
     streams_close(d);

@@ -3,6 +3,7 @@
 #define TGC_DEVICE_CUDA_H
 
 #include "cuda_api.h"
+#include "cudnn.h"
 #include "executor_private.h"
 
 enum { CUDA_MAX_SLOTS = 8 };
@@ -36,6 +37,7 @@ typedef struct CudaDevice {
     CuContext context;
     CuModule module;
     CuFunction *kernel; /* [PlanKernel] */
+    Cudnn *cudnn;       /* NULL: the plan has no use for it */
     CuPtr arena;
     size_t host_bytes; /* of e->arena */
     /* Training images, see device_cuda_fetch.c; 0: there are none here. */

@@ -69,32 +69,52 @@ static void tell_spans(Executor *e, const PlanGraph *g, const PlanStep *step,
     free(span);
 }
 
+/* The failure of a call that does not know the step. */
+static bool name_step(const PlanStep *step, Status *s)
+{
+    char why[sizeof s->text];
+    memcpy(why, s->text, sizeof why);
+    *s = (Status){0};
+    return status_fail(s, "%.1500s (%s%s%s)", why, step->what,
+                       step->loc && step->loc[0] ? ", " : "",
+                       step->loc ? step->loc : "");
+}
+
+static bool launch_kernel(Executor *e, const PlanGraph *g, const PlanStep *step,
+                          CuPtr *address, Status *s)
+{
+    CudaDevice *d = e->device;
+    const PlanKernel *k = &e->plan->kernels[step->kernel];
+    void **arg = calloc(step->n_args + 1u, sizeof *arg);
+    if (!arg)
+        return status_fail(s, "no memory for %u arguments", step->n_args);
+    for (uint32_t i = 0; i < step->n_args; i++)
+        arg[i] = &address[i];
+    if (d->api.emulator_spans)
+        tell_spans(e, g, step, address);
+    CuResult r = d->api.cuLaunchKernel(d->kernel[step->kernel],
+                                       (unsigned)step->parts, 1, 1, k->threads,
+                                       1, 1, k->shared, d->compute, arg, NULL);
+    free(arg);
+    return step_well(e, r, "cuLaunchKernel", step, s);
+}
+
 static bool launch(Executor *e, int graph, uint32_t slot, uint32_t number,
                    Status *s)
 {
     CudaDevice *d = e->device;
     const PlanGraph *g = &e->plan->graphs[graph];
     const PlanStep *step = &g->steps[number];
-    const PlanKernel *k = &e->plan->kernels[step->kernel];
+    uint32_t conv = e->plan->kernels[step->kernel].conv;
     CuPtr *address = calloc(step->n_args + 1u, sizeof *address);
-    void **arg = calloc(step->n_args + 1u, sizeof *arg);
-    bool done = address && arg;
-    if (!done)
-        status_fail(s, "no memory for %u arguments", step->n_args);
-    for (uint32_t i = 0; done && i < step->n_args; i++) {
+    if (!address)
+        return status_fail(s, "no memory for %u arguments", step->n_args);
+    for (uint32_t i = 0; i < step->n_args; i++)
         address[i] = d->arena + (uint64_t)graph_offset(g, step->arg + i, slot);
-        arg[i] = &address[i];
-    }
-    if (done && d->api.emulator_spans)
-        tell_spans(e, g, step, address);
-    if (done) {
-        CuResult r = d->api.cuLaunchKernel(
-            d->kernel[step->kernel], (unsigned)step->parts, 1, 1, k->threads, 1,
-            1, k->shared, d->compute, arg, NULL);
-        done = step_well(e, r, "cuLaunchKernel", step, s);
-    }
+    bool done =
+        conv ? cudnn_run(d->cudnn, conv - 1, address, s) || name_step(step, s)
+             : launch_kernel(e, g, step, address, s);
     free(address);
-    free(arg);
     return done;
 }
 

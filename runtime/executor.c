@@ -117,6 +117,31 @@ static bool broken(Status *s, const PlanGraph *g, const char *what, uint32_t i)
                        g->name, what, i);
 }
 
+/* Has the argument as many bytes as the convolution's tensor? */
+static bool argument_fits(const PlanGraph *g, const PlanStep *step, uint8_t arg,
+                          int64_t bytes)
+{
+    return arg < step->n_args && bytes >= 0 &&
+           g->buffers[g->args[step->arg + arg]].bytes >= bytes;
+}
+
+static bool conv_fits(const Plan *plan, const PlanGraph *g,
+                      const PlanStep *step)
+{
+    uint32_t conv = plan->kernels[step->kernel].conv;
+    if (conv == 0)
+        return true;
+    if (conv > plan->n_convs)
+        return false;
+    const PlanConv *p = &plan->convs[conv - 1];
+    return p->kind >= PLAN_CONV && p->kind <= PLAN_CONV_GRAD_WEIGHT &&
+           p->spatial >= 1 && p->spatial <= PLAN_MAX_SPATIAL &&
+           argument_fits(g, step, p->x_arg, type_bytes(&p->x)) &&
+           argument_fits(g, step, p->w_arg, type_bytes(&p->w)) &&
+           argument_fits(g, step, p->y_arg, type_bytes(&p->y)) &&
+           argument_fits(g, step, p->workspace_arg, p->workspace);
+}
+
 /* A plan comes out of the compiler that this program was linked by, so this
  * finds bugs and bad linking, once, before they become wild writes. */
 static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
@@ -145,7 +170,7 @@ static bool graph_check(const Plan *plan, const PlanGraph *g, Status *s)
             fits = g->args[step->arg + k] < g->n_buffers;
         for (uint32_t k = 0; fits && k < step->n_libs; k++)
             fits = g->libs[step->lib + k] < plan->n_libs;
-        if (!fits)
+        if (!fits || !conv_fits(plan, g, step))
             return broken(s, g, "step", i);
     }
     return g->loss_step < (int32_t)g->n_steps || broken(s, g, "loss step", 0);

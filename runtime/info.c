@@ -1,5 +1,6 @@
 /* info.c: the command `info`: what the plan holds, without running it. */
 #include "commands.h"
+#include "cudnn.h"
 #include "format.h"
 #include "lib.h"
 #include "memory_class.h"
@@ -19,6 +20,34 @@ static uint32_t lib_uses(const Plan *plan, uint32_t call)
                 uses += g->libs[g->steps[k].lib + l] == call;
     }
     return uses;
+}
+
+static uint32_t kernel_uses(const Plan *plan, uint32_t kernel)
+{
+    uint32_t uses = 0;
+    for (uint32_t i = 0; i < plan->n_graphs; i++)
+        for (uint32_t k = 0; k < plan->graphs[i].n_steps; k++)
+            uses += plan->graphs[i].steps[k].kernel == kernel;
+    return uses;
+}
+
+/* A convolution on a GPU: who computes it, and which, or why. */
+static bool conv_words(const Plan *plan, uint32_t kernel, char *text,
+                       size_t size)
+{
+    const PlanKernel *k = &plan->kernels[kernel];
+    char what[256], room[32];
+    if (!k->conv && !k->why)
+        return false;
+    if (!k->conv) {
+        snprintf(text, size, "%s", k->why);
+        return true;
+    }
+    const PlanConv *p = &plan->convs[k->conv - 1];
+    snprintf(text, size, "%s, in at most %s",
+             cudnn_describe(p, what, sizeof what),
+             format_bytes((double)p->workspace, room, sizeof room));
+    return true;
 }
 
 /* ---- for people ---------------------------------------------------------- */
@@ -87,6 +116,22 @@ static void print_libs(const Plan *plan)
     }
 }
 
+static void print_convs(const Plan *plan)
+{
+    bool some = false;
+    for (uint32_t i = 0; i < plan->n_kernels; i++) {
+        char what[320];
+        if (!conv_words(plan, i, what, sizeof what))
+            continue;
+        if (!some)
+            printf("convolutions, by whom\n");
+        some = true;
+        printf("  %4u x  %-5s %-24s %s\n", kernel_uses(plan, i),
+               plan->kernels[i].conv ? "cuDNN" : "tgc", plan->kernels[i].name,
+               what);
+    }
+}
+
 static void print_settings(const Config *c)
 {
     printf("settings    (* may be changed when running)\n");
@@ -107,6 +152,7 @@ static void info_print(const Session *x)
     print_memory(plan, session_threads(x));
     print_graphs(plan);
     print_libs(plan);
+    print_convs(plan);
     print_settings(&x->config);
 }
 
@@ -156,6 +202,30 @@ static void json_libs(const Plan *plan)
     printf("], ");
 }
 
+static void json_convs(const Plan *plan)
+{
+    const char *between = "";
+    printf("\"convolutions\": [");
+    for (uint32_t i = 0; i < plan->n_kernels; i++) {
+        const PlanKernel *k = &plan->kernels[i];
+        char what[256];
+        if (!k->conv && !k->why)
+            continue;
+        printf("%s{", between);
+        between = ", ";
+        json_text("kernel", k->name, ", ");
+        json_text("by", k->conv ? "cuDNN" : "tgc", ", ");
+        json_text("why", k->why, ", ");
+        if (k->conv) {
+            const PlanConv *p = &plan->convs[k->conv - 1];
+            json_text("call", cudnn_describe(p, what, sizeof what), ", ");
+            printf("\"workspace\": %lld, ", (long long)p->workspace);
+        }
+        printf("\"uses\": %u}", kernel_uses(plan, i));
+    }
+    printf("], ");
+}
+
 static void info_json(const Session *x)
 {
     const Plan *plan = x->plan;
@@ -174,6 +244,7 @@ static void info_json(const Session *x)
     }
     printf("], ");
     json_libs(plan);
+    json_convs(plan);
     printf("\"settings\": {");
     for (uint32_t i = 0; i < x->config.n; i++)
         json_text(x->config.item[i].key, x->config.item[i].text,

@@ -7,6 +7,7 @@
  *     Plan ── settings          "data.crop" = 4, ...
  *       ├─ states               what a checkpoint holds, and how it starts
  *       ├─ lib                  library calls (lib.h), made once at start
+ *       ├─ convs                cuda: what cuDNN computes
  *       ├─ kernels              functions for the cpu, names for a GPU
  *       ├─ images               cuda: what holds the kernels of those names
  *       └─ graphs               "train", "train_tail", "eval"
@@ -185,7 +186,35 @@ typedef struct PlanKernel {
     Kernel *run;      /* cuda: NULL */
     uint32_t threads; /* cuda: of a block, its launch bound; cpu: 0 */
     uint32_t shared;  /* cuda: bytes of dynamic shared memory of a block */
+    uint32_t conv;    /* cuda: 1 + a number in Plan.convs: no kernel of the
+                         images, threads is 0; 0: it is one */
+    const char *why;  /* cuda, convolutions: why it is one; NULL */
 } PlanKernel;
+
+/* A convolution or a gradient of one, by cuDNN.  Images and weights have the
+ * shapes of the forward convolution
+ *
+ *     x [N,C,spatial..]  w [O,C/groups,k..]  y [N,O,out..]
+ *
+ * and one of the three, or its gradient, is what is computed. */
+typedef enum PlanConvKind {
+    PLAN_CONV = 1,        /* y */
+    PLAN_CONV_GRAD_INPUT, /* x, from y and w */
+    PLAN_CONV_GRAD_WEIGHT /* w, from x and y */
+} PlanConvKind;
+
+enum { PLAN_MAX_SPATIAL = 3 };
+
+typedef struct PlanConv {
+    uint8_t kind, spatial;                      /* 1..3 */
+    uint8_t x_arg, w_arg, y_arg, workspace_arg; /* among the step's arguments */
+    PlanType x, w, y;
+    int64_t groups;
+    int64_t stride[PLAN_MAX_SPATIAL], dilation[PLAN_MAX_SPATIAL];
+    int64_t pad_low[PLAN_MAX_SPATIAL], pad_high[PLAN_MAX_SPATIAL];
+    int64_t workspace; /* bytes that there are: an engine that wants more is
+                          not taken */
+} PlanConv;
 
 typedef enum PlanDevice { PLAN_CPU, PLAN_CUDA } PlanDevice;
 
@@ -227,6 +256,8 @@ typedef struct Plan {
     uint32_t n_states;
     const struct LibDesc *lib;
     uint32_t n_libs;
+    const PlanConv *convs; /* cuda */
+    uint32_t n_convs;
     const PlanKernel *kernels;
     uint32_t n_kernels;
     const PlanGraph *graphs;

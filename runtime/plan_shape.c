@@ -13,6 +13,7 @@
 
 static const PlanShape number_shape = PLAIN(uint32_t);
 static const PlanShape lib_shape = PLAIN(LibDesc);
+static const PlanShape conv_shape = PLAIN(PlanConv);
 
 static const PlanLink buffer_link[] = {TEXT(PlanBuffer, name)};
 static const PlanShape buffer_shape = SHAPE(PlanBuffer, buffer_link);
@@ -52,7 +53,10 @@ static const PlanLink graph_link[] = {
 static const PlanShape graph_shape = SHAPE(PlanGraph, graph_link);
 
 /* Not PlanKernel.run, nor Plan.images: the linker puts them in. */
-static const PlanLink kernel_link[] = {TEXT(PlanKernel, name)};
+static const PlanLink kernel_link[] = {
+    TEXT(PlanKernel, name),
+    TEXT(PlanKernel, why),
+};
 static const PlanShape kernel_shape = SHAPE(PlanKernel, kernel_link);
 
 static const PlanLink plan_link[] = {
@@ -62,6 +66,7 @@ static const PlanLink plan_link[] = {
     TABLE(Plan, settings, n_settings, &setting_shape),
     TABLE(Plan, states, n_states, &state_shape),
     TABLE(Plan, lib, n_libs, &lib_shape),
+    TABLE(Plan, convs, n_convs, &conv_shape),
     TABLE(Plan, kernels, n_kernels, &kernel_shape),
     TABLE(Plan, graphs, n_graphs, &graph_shape),
 };

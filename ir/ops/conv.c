@@ -6,17 +6,8 @@
  *
  * with c over the channels of o's group.  All three ops share the attributes,
  * so that a gradient is described by what its forward op was. */
-#include "window.h"
+#include "conv.h"
 #include <inttypes.h>
-
-#define CONV_ATTRS                                                             \
-    {"stride", ATTR_INTS, NULL, "one a spatial dimension"},                    \
-        {"pad_low", ATTR_INTS, NULL, "zeros before, one a spatial dimension"}, \
-        {"pad_high", ATTR_INTS, NULL, "zeros behind"},                         \
-        {"dilation", ATTR_INTS, NULL, "between taps; 1: neighbours"},          \
-    {                                                                          \
-        "groups", ATTR_INT, "1", "channels only see their own group"           \
-    }
 
 /* ---- inference ---------------------------------------------------------- */
 
@@ -73,7 +64,7 @@ static bool infer_forward(const Infer *f, const Type *x, const Type *w, Type *y)
                       x_area > y_area ? x_area : y_area);
 }
 
-static bool infer_conv(const Infer *f)
+bool infer_conv(const Infer *f)
 {
     return infer_forward(f, f->in[0], f->in[1], &f->out[0]);
 }
@@ -88,7 +79,7 @@ static bool infer_shape(const Infer *f, const Type *other, Type *t)
     return type_fits(t) || infer_fail(f, "%s is too large", type_text(t).s);
 }
 
-static bool infer_grad_input(const Infer *f)
+bool infer_conv_grad_input(const Infer *f)
 {
     const Type *dy = f->in[0], *w = f->in[1];
     Type x, y;
@@ -100,7 +91,7 @@ static bool infer_grad_input(const Infer *f)
     return true;
 }
 
-static bool infer_grad_weight(const Infer *f)
+bool infer_conv_grad_weight(const Infer *f)
 {
     const Type *x = f->in[0];
     Type w, y;
@@ -408,17 +399,17 @@ static Cost conv_cost(const Graph *g, const Node *n, const Type *w,
     return c;
 }
 
-static Cost cost_conv(const Graph *g, const Node *n)
+Cost cost_conv(const Graph *g, const Node *n)
 {
     return conv_cost(g, n, graph_type(g, n->in[1]), n->type);
 }
 
-static Cost cost_conv_grad_input(const Graph *g, const Node *n)
+Cost cost_conv_grad_input(const Graph *g, const Node *n)
 {
     return conv_cost(g, n, graph_type(g, n->in[1]), graph_type(g, n->in[0]));
 }
 
-static Cost cost_conv_grad_weight(const Graph *g, const Node *n)
+Cost cost_conv_grad_weight(const Graph *g, const Node *n)
 {
     return conv_cost(g, n, n->type, graph_type(g, n->in[1]));
 }
@@ -480,7 +471,7 @@ const OpDesc op_conv_grad_input = {
         "(f64[2,3,4,3], f64[3,1,3,3]) {" SPEC_DEPTHWISE ", shape=[2,3,4,5]}",
         "(f32[3,5,3], f32[5,2,3]) {" SPEC_LINE ", shape=[3,2,9]}",
         "(f32[1,2,2,4,4], f32[2,1,3,2,2]) {" SPEC_DEEP ", shape=[1,2,4,5,3]}"),
-    .infer = infer_grad_input,
+    .infer = infer_conv_grad_input,
     .expand = expand_conv_grad_input,
     .cost = cost_conv_grad_input,
 };
@@ -502,7 +493,7 @@ const OpDesc op_conv_grad_weight = {
         "(f64[2,3,4,5], f64[2,3,4,3]) {" SPEC_DEPTHWISE ", shape=[3,1,3,3]}",
         "(f32[3,2,9], f32[3,5,3]) {" SPEC_LINE ", shape=[5,2,3]}",
         "(f32[1,2,4,5,3], f32[1,2,2,4,4]) {" SPEC_DEEP ", shape=[2,1,3,2,2]}"),
-    .infer = infer_grad_weight,
+    .infer = infer_conv_grad_weight,
     .expand = expand_conv_grad_weight,
     .cost = cost_conv_grad_weight,
 };

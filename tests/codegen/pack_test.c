@@ -37,8 +37,12 @@ static const PlanStep steps[] = {
 };
 static const uint32_t args[] = {0, 1, 4000000000u};
 static const LibDesc lib[] = {{.kind = LIB_MATMUL, .m = 3, .b_col = 9}};
-static const PlanKernel kernels[] = {{.name = "k0", .threads = 256},
-                                     {.name = "k1", .shared = 4096}};
+static const PlanConv convs[] = {
+    {.kind = PLAN_CONV, .y_arg = 3, .x = {PLAN_F16, 4, {128, 3}, {96, 1}}},
+    {.workspace = INT64_C(1) << 33}};
+static const PlanKernel kernels[] = {
+    {.name = "k0", .threads = 256, .why = "cudnn = false"},
+    {.name = "k1", .shared = 4096, .conv = 2}};
 static const PlanGraph graphs[] = {
     {.name = "train",
      .inputs = inputs,
@@ -63,6 +67,8 @@ static const Plan full = {
     .n_states = 2,
     .lib = lib,
     .n_libs = 1,
+    .convs = convs,
+    .n_convs = 2,
     .kernels = kernels,
     .n_kernels = 2,
     .graphs = graphs,
@@ -159,6 +165,9 @@ static void test_same_after(void **state)
     same_states(p);
     same_graphs(p);
     assert_memory_equal(p->lib, lib, sizeof lib);
+    assert_memory_equal(p->convs, convs, sizeof convs);
+    same_text(p->kernels[0].why, "cudnn = false");
+    assert_int_equal(p->kernels[1].conv, 2);
     assert_int_equal(p->kernels[0].threads, 256);
     assert_null(p->kernels[0].run);
     same_text(p->kernels[1].name, "k1");

@@ -121,14 +121,23 @@ def driver(result):
         f"int {n}() {{ return 0; }}\n" for n in names if n + "(" not in text))
 
 
+def cudnn(version):
+    with open(os.path.join(t.SOURCE, "runtime", "cudnn_api.h")) as file:
+        names = re.findall(r"X\((cudnn\w+),", file.read())
+    names += ["cudnnGetErrorString", "cudnnGetLastErrorString"]
+    text = f"long cudnnGetVersion() {{ return {version}; }}\n"
+    library("libcudnn.so.9",
+            text + "".join(f"int {n}() {{ return 0; }}\n" for n in names))
+
+
 def check_gpu(checks):
     lib = folder("lib")
-    env = {"LD_LIBRARY_PATH": lib, "TGC_NVRTC": NVRTC}
+    env = {"LD_LIBRARY_PATH": lib, "TGC_NVRTC": NVRTC, "TGC_CUDNN": ""}
     driver(0)
     for name in ("libjpeg.so.62", "libjpeg.so.8"):
         with open(path("lib", name), "w") as file:
             file.write("no library")
-    library("libcudnn.so.9", "long cudnnGetVersion() { return 91002; }")
+    cudnn(91002)
     run = doctor("--target", "cuda", **env)
     checks.equal((run.status, run.err), (0, ""), "a machine with two GPUs")
     checks.equal(row(run, "CUDA driver"), ("ok", "CUDA 12.8"), "its driver")
@@ -141,6 +150,10 @@ def check_gpu(checks):
                  ("-", "none of libjpeg.so.62 libjpeg.so.8"),
                  "libraries that cannot be opened")
     checks.equal(row(run, "cuDNN"), ("ok", "version 9.10.2"), "cuDNN")
+    cudnn(8907)
+    checks.equal(row(doctor("--target", "cuda", **env), "cuDNN"),
+                 ("-", "the cuDNN here is version 8.9, and version 9 is needed"),
+                 "an old cuDNN")
     driver(100)
     checks.refused(doctor("--target", "cuda", **env),
                    "target cuda lacks: CUDA driver, GPUs", "no GPU")

@@ -53,7 +53,7 @@ enum { SHARED_WITHOUT_ASKING = 48 << 10 };
 /* ---- what there is --------------------------------------------------------
  */
 
-enum OpKind { OP_COPY, OP_SET, OP_LAUNCH, OP_RECORD, OP_WAIT, OP_GRAPH };
+enum OpKind { OP_COPY, OP_SET, OP_LAUNCH, OP_RECORD, OP_WAIT, OP_GRAPH, OP_HOST };
 
 struct CuFunctionRec {
     std::string name;
@@ -80,6 +80,8 @@ struct Op {
     CuEvent event;
     uint64_t ticket;
     CuGraphExec graph;
+    const char *(*host)(void *data); /* of emu_enqueue */
+    void *data;
 };
 
 struct CuGraphRec {
@@ -207,6 +209,10 @@ static void do_op(const Op &op)
     case OP_GRAPH:
         for (const Op &inner : op.graph->ops)
             do_op(inner);
+        return;
+    case OP_HOST:
+        if (const char *why = op.host(op.data))
+            break_down(LAUNCH_FAILED, why);
         return;
     default:
         return;
@@ -511,6 +517,18 @@ CuResult cuLaunchKernel(CuFunction function, unsigned grid_x, unsigned grid_y,
         op.args.push_back(*(void **)args[i]);
     op.spans.swap(driver.spans);
     return add(stream, op);
+}
+
+int emu_enqueue(void *stream, const char *(*run)(void *data), void *data)
+{
+    CuResult r = ready("emu_enqueue");
+    if (r)
+        return r;
+    Op op = {};
+    op.kind = OP_HOST;
+    op.host = run;
+    op.data = data;
+    return add((CuStream)stream, op);
 }
 
 /* ---- streams, events, graphs ----------------------------------------------

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.join(HERE, "..", "..")
 INCLUDE = ["-I", HERE, "-I", os.path.join(SOURCE, "codegen"),
            "-I", os.path.join(SOURCE, "runtime")]
-CORE = ("emulator.cc", "warp.cc", "memory.cc", "driver.cc")
+CORE = ("emulator.cc", "warp.cc", "memory.cc", "driver.cc", "cudnn.cc")
 FLAGS = ["-std=c++17", "-fPIC", "-g1", "-w", "-fno-strict-aliasing"]
 # -fsanitize=thread: a call before each access; memory.cc has the functions.
 # Sums and products stay apart: whether a GPU contracts them is its own matter.
@@ -61,7 +61,8 @@ def run_all(commands):
 def is_fresh(out):
     """Newer than all that it may be made of."""
     parts = [os.path.join(HERE, n) for n in os.listdir(HERE)]
-    parts.append(os.path.join(SOURCE, "runtime", "cuda_api.h"))
+    parts += [os.path.join(SOURCE, "runtime", n)
+              for n in ("cuda_api.h", "cudnn_api.h")]
     return os.path.exists(out) and all(
         os.path.getmtime(p) < os.path.getmtime(out) for p in parts
         if p.endswith((".cc", ".h")))

@@ -72,6 +72,15 @@ void emu_define(const void *at, size_t bytes); /* the host has written it */
 /* The part that is device memory was never written, as far as anyone knows. */
 void emu_undefine(const void *at, size_t bytes);
 
+/* Is all of it device memory; has all of it been written? */
+int emu_is_device(const void *at, size_t bytes);
+int emu_is_defined(const void *at, size_t bytes);
+
+/* For a library that puts work of its own into a stream of the driver: when
+ * the stream gets there, each time, run(data) is called; what it returns, where
+ * that is not NULL, breaks the device.  0, or the driver's error. */
+int emu_enqueue(void *stream, const char *(*run)(void *data), void *data);
+
 enum { EMU_SHARED_MOST = 227 << 10, EMU_THREADS_MOST = 1024, EMU_WARP = 32 };
 
 #ifdef __cplusplus

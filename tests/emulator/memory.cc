@@ -127,6 +127,17 @@ void emu_undefine(const void *at, size_t bytes)
         memset((void *)at, 0xff, bytes);
 }
 
+int emu_is_device(const void *at, size_t bytes)
+{
+    return allocation_of((const char *)at, bytes) != nullptr;
+}
+
+int emu_is_defined(const void *at, size_t bytes)
+{
+    const Allocation *a = allocation_of((const char *)at, bytes);
+    return a && !memchr(a->defined + ((const char *)at - a->at), 0, bytes);
+}
+
 static const char *verb(const Access &x)
 {
     return x.write ? "writes" : "reads";

@@ -171,12 +171,12 @@ static void update_w(const KernelCall *c, int64_t begin, int64_t end)
 
 #define KERNEL(name, function, threads)                                        \
     {                                                                          \
-#name, function, 0, 0                                                  \
+#name, function, 0, 0, 0, NULL                                         \
     }
 #else
 #define KERNEL(name, function, threads)                                        \
     {                                                                          \
-#name, NULL, threads, 0                                                \
+#name, NULL, threads, 0, 0, NULL                                       \
     }
 static const PlanImage images[] = {
     {"sm_90", "\177ELF, as far as an emulator looks", 40, 13000},
