@@ -6,7 +6,6 @@
  *     --gpu ─────────────────────────────────> published rates
  */
 #include "commands.h"
-#include "estimate_table.h"
 #include "memory_report.h"
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +189,19 @@ static bool open_gpu(Estimating *x)
     return false;
 }
 
+static bool open_machine(Estimating *x)
+{
+    return find_runtime(x->runtime) && open_calibration(x);
+}
+
+bool estimate_one(const CommandLine *c, EstimateRow *row, Arena *a)
+{
+    Estimating x = {.c = c};
+    bool ok = open_machine(&x) && estimate_file(&x, c->input, row, a);
+    calibration_free(x.calibration);
+    return ok;
+}
+
 static int estimate_all(Estimating *x)
 {
     int code = 0, n = x->c->inputs.n;
@@ -216,9 +228,7 @@ int run_estimate(const CommandLine *c)
         return 1;
     if (x.gpu)
         return estimate_all(&x);
-    if (!find_runtime(x.runtime))
-        return 1;
-    int code = open_calibration(&x) ? estimate_all(&x) : 1;
+    int code = open_machine(&x) ? estimate_all(&x) : 1;
     calibration_free(x.calibration);
     return code;
 }

@@ -13,7 +13,8 @@ typedef enum OptionKind {
     OPTION_FLAG,
     OPTION_TEXT,
     OPTION_MAYBE, /* --name or --name=value */
-    OPTION_WORDS  /* may be given again */
+    OPTION_WORDS, /* may be given again */
+    OPTION_PASSED /* goes on to the program, as it is */
 } OptionKind;
 
 typedef struct OptionSpec {
@@ -36,6 +37,8 @@ static const VerbSpec verb_table[] = {
      "say what a step keeps in memory, and draw it"},
     {VERB_ESTIMATE, "estimate", "FILE.net... [--epochs N]",
      "say how long training will take, and in how much memory"},
+    {VERB_RUN_ALL, "run-all", "MODEL... --save-dir DIR",
+     "compile and train one model after the other"},
     {VERB_EXPORT, "export", "FILE.net --weights W -o FILE.onnx",
      "write the net with its weights as ONNX, for inference elsewhere"},
     {VERB_OPT, "opt", "FILE.ir --passes=A,B",
@@ -53,16 +56,17 @@ static const VerbSpec verb_table[] = {
 };
 
 enum {
-    BUILDS = VERB_COMPILE | VERB_DUMP | VERB_MEMORY | VERB_ESTIMATE,
-    RUNS_PASSES = BUILDS | VERB_OPT,
+    BUILDS = VERB_COMPILE | VERB_DUMP | VERB_MEMORY | VERB_ESTIMATE |
+             VERB_RUN_ALL,
+    PASSES_SHOWN = (BUILDS & ~VERB_RUN_ALL) | VERB_OPT,
     LISTS = VERB_LAYERS | VERB_SETTINGS | VERB_OPS | VERB_PASSES,
     TIMES = VERB_COMPILE | VERB_MEMORY | VERB_ESTIMATE,
     TAKES_MODEL = BUILDS | VERB_EXPORT,
-    ALL = RUNS_PASSES | VERB_FMT | LISTS | VERB_EXPORT | VERB_DOCTOR
+    ALL = BUILDS | VERB_OPT | VERB_FMT | LISTS | VERB_EXPORT | VERB_DOCTOR
 };
 
 static const OptionSpec option_table[] = {
-    {"-o", "FILE", RUNS_PASSES | VERB_FMT | VERB_EXPORT, OPTION_TEXT, FIELD(output),
+    {"-o", "FILE", PASSES_SHOWN | VERB_FMT | VERB_EXPORT, OPTION_TEXT, FIELD(output),
      "write to this file (compile: the program; memory: the picture)"},
     {"-D", "NAME=VALUE", TAKES_MODEL, OPTION_WORDS, FIELD(define),
      "give a parameter of the model a value: -D depth=56"},
@@ -83,7 +87,7 @@ static const OptionSpec option_table[] = {
     {"--calibration", "FILE", TIMES, OPTION_TEXT, FIELD(calibration),
      "what kernels take on this machine; estimate: kept here, not in the "
      "cache; else: chosen by it what to compute again (default: a model)"},
-    {"--target", "NAME", RUNS_PASSES | VERB_DOCTOR, OPTION_TEXT, FIELD(target),
+    {"--target", "NAME", BUILDS | VERB_OPT | VERB_DOCTOR, OPTION_TEXT, FIELD(target),
      "what to compile for: cpu (the default), cuda, cuda:sm_90"},
     {"--cudnn", NULL, BUILDS, OPTION_FLAG, FIELD(cudnn),
      "target cuda: convolutions by NVIDIA's cuDNN, as setting cudnn"},
@@ -99,15 +103,53 @@ static const OptionSpec option_table[] = {
      "print the learning rate over the epochs and draw it; with -o: as SVG"},
     {"--passes", "A,B", VERB_OPT, OPTION_TEXT, FIELD(passes),
      "passes to run, in this order; `tgc passes` lists them"},
-    {"--print-after", "PASS", RUNS_PASSES, OPTION_TEXT, FIELD(print_after),
+    {"--print-after", "PASS", PASSES_SHOWN, OPTION_TEXT, FIELD(print_after),
      "print the graphs after this pass, after all, or after each that changed "
      "them (all, changed), to standard error"},
-    {"--time-passes", NULL, RUNS_PASSES, OPTION_FLAG, FIELD(time_passes),
+    {"--time-passes", NULL, PASSES_SHOWN, OPTION_FLAG, FIELD(time_passes),
      "say how long each pass took"},
     {"--save-temps", "DIR", VERB_COMPILE, OPTION_MAYBE, FIELD(save_temps),
      "keep the generated sources (--save-temps=DIR; default: PROGRAM.temps)"},
-    {"-v", NULL, RUNS_PASSES, OPTION_FLAG, FIELD(verbose),
+    {"-v", NULL, PASSES_SHOWN, OPTION_FLAG, FIELD(verbose),
      "say what is run and how long it takes"},
+    {"--data", "DIR", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "folder with the data set's files"},
+    {"--save-dir", "DIR", VERB_RUN_ALL, OPTION_TEXT, FIELD(save_dir),
+     "where each run gets a folder, with its program, and results.jsonl is"},
+    {"--resume", NULL, VERB_RUN_ALL, OPTION_FLAG, FIELD(resume),
+     "leave out what is done, go on with what was begun"},
+    {"--overwrite", NULL, VERB_RUN_ALL, OPTION_FLAG, FIELD(overwrite),
+     "take the place of the runs that the folder holds"},
+    {"--no-estimate", NULL, VERB_RUN_ALL, OPTION_FLAG, FIELD(no_estimate),
+     "do not say first how long all will take"},
+    {"--epochs", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "passes over the training images"},
+    {"--lr", "X", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "learning rate, before the schedule scales it"},
+    {"--seed", "S", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "seed of initial weights, order and augmentation"},
+    {"--steps", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "stop each after step N"},
+    {"--patience", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "stop each after N evaluations without a better accuracy"},
+    {"--time-limit", "TIME", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "stop and save each after 90s, 30m, 1h30m"},
+    {"--init", "FILE", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "start from these weights"},
+    {"--load", "NAMES", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "of --init's weights, take those with such names"},
+    {"--skip", "NAMES", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "take all but those"},
+    {"--save-every", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "write last.safetensors after every N steps as well"},
+    {"--histograms", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "distributions of weights for TensorBoard, every N epochs"},
+    {"--no-report", NULL, VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "make no pages and give no advice"},
+    {"--threads", "N", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "threads that compute, 0: one a core"},
+    {"--device", "NAME", VERB_RUN_ALL, OPTION_PASSED, FIELD(train),
+     "cpu, cuda, cuda:1 or auto"},
     {"--markdown", NULL, LISTS, OPTION_FLAG, FIELD(markdown),
      "print the page of the manual"},
     {"--help", NULL, ALL, OPTION_FLAG, FIELD(help), "print this"},
@@ -188,25 +230,34 @@ static bool option_unknown(const CommandLine *c, const char *word,
     return false;
 }
 
+static bool words_add(Words *words, const char *word, const char *what,
+                      FILE *messages)
+{
+    if (words->n == WORDS_MOST) {
+        fprintf(messages, "tgc: more than %d times %s\n", WORDS_MOST, what);
+        return false;
+    }
+    words->word[words->n++] = word;
+    return true;
+}
+
 static bool option_store(CommandLine *c, const OptionSpec *o, const char *value,
                          FILE *messages)
 {
     void *field = (char *)c + o->field;
-    if (o->kind == OPTION_FLAG) {
+    switch (o->kind) {
+    case OPTION_FLAG:
         *(bool *)field = true;
         return true;
-    }
-    if (o->kind != OPTION_WORDS) {
+    case OPTION_WORDS:
+        return words_add(field, value, o->name, messages);
+    case OPTION_PASSED:
+        return words_add(field, o->name, o->name, messages) &&
+               (!o->value || words_add(field, value, o->name, messages));
+    default:
         *(const char **)field = value;
         return true;
     }
-    Words *words = field;
-    if (words->n == WORDS_MOST) {
-        fprintf(messages, "tgc: more than %d times %s\n", WORDS_MOST, o->name);
-        return false;
-    }
-    words->word[words->n++] = value;
-    return true;
 }
 
 static bool option_parse(CommandLine *c, int argc, char **argv, int *at,
@@ -241,11 +292,9 @@ static bool word_parse(CommandLine *c, const char *word, FILE *messages)
         fprintf(messages, "tgc: %s takes no file\n", verb_spec(c->verb)->name);
         return false;
     }
-    if (c->verb & (VERB_ESTIMATE | VERB_DOCTOR)) {
+    if (c->verb & (VERB_ESTIMATE | VERB_DOCTOR | VERB_RUN_ALL)) {
         c->input = word;
-        if (c->inputs.n < WORDS_MOST)
-            c->inputs.word[c->inputs.n++] = word;
-        return true;
+        return words_add(&c->inputs, word, "a file", messages);
     }
     if (c->input) {
         fprintf(messages, "tgc: one file at a time: %s or %s?\n", c->input,
@@ -253,6 +302,17 @@ static bool word_parse(CommandLine *c, const char *word, FILE *messages)
         return false;
     }
     c->input = word;
+    return true;
+}
+
+static bool words_parse(CommandLine *c, int argc, char **argv, int from,
+                        FILE *messages)
+{
+    for (int i = from; i < argc; i++)
+        if (argv[i][0] == '-' && argv[i][1]
+                ? !option_parse(c, argc, argv, &i, messages)
+                : !word_parse(c, argv[i], messages))
+            return false;
     return true;
 }
 
@@ -278,18 +338,38 @@ bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages)
         c->help = true;
         return true;
     }
-    if (!verb_parse(c, argv[1], messages))
+    if (!verb_parse(c, argv[1], messages) ||
+        !words_parse(c, argc, argv, 2, messages))
         return false;
-    for (int i = 2; i < argc; i++)
-        if (argv[i][0] == '-' && argv[i][1]
-                ? !option_parse(c, argc, argv, &i, messages)
-                : !word_parse(c, argv[i], messages))
-            return false;
     if (c->help || c->input || c->verb & (LISTS | VERB_DOCTOR))
         return true;
     const VerbSpec *v = verb_spec(c->verb);
     fprintf(messages, "tgc: which file? tgc %s %s\n", v->name, v->arguments);
     return false;
+}
+
+bool command_line_model(CommandLine *c, const CommandLine *all, int argc,
+                        char **argv, FILE *messages)
+{
+    *c = *all;
+    c->input = NULL;
+    c->inputs.n = 0;
+    c->save_dir = NULL;
+    c->resume = c->overwrite = c->no_estimate = c->help = false;
+    if (!words_parse(c, argc, argv, 0, messages))
+        return false;
+    if (c->inputs.n != 1) {
+        fprintf(messages, "tgc: a model of a series is one file and its own "
+                          "options: \"net.net -D depth=32\"\n");
+        return false;
+    }
+    if (c->save_dir || c->resume || c->overwrite || c->no_estimate || c->help) {
+        fprintf(messages, "tgc: --save-dir, --resume, --overwrite, "
+                          "--no-estimate and --help are for the whole "
+                          "series\n");
+        return false;
+    }
+    return true;
 }
 
 /* ---- help --------------------------------------------------------------- */
@@ -313,6 +393,13 @@ void command_line_help(FILE *out, int verb)
         for (int i = 0; i < OPTIONS; i++)
             if (option_table[i].verbs & verb)
                 help_option(out, &option_table[i]);
+        if (verb == VERB_RUN_ALL)
+            fputs("\nOptions are for all models; those of one alone stand "
+                  "with it in quotes:\n    tgc run-all --data DIR --save-dir "
+                  "runs a.net \"b.net -D depth=32 --lr 0.05\"\n"
+                  "SIGINT or SIGTERM end the run under way, saved, and the "
+                  "series with it.\n",
+                  out);
         return;
     }
     fprintf(out, "tgc compiles a neural network's model file into a program "

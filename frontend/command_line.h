@@ -17,7 +17,8 @@ typedef enum Verb {
     VERB_MEMORY = 1 << 8,
     VERB_ESTIMATE = 1 << 9,
     VERB_EXPORT = 1 << 10,
-    VERB_DOCTOR = 1 << 11
+    VERB_DOCTOR = 1 << 11,
+    VERB_RUN_ALL = 1 << 12
 } Verb;
 
 enum { WORDS_MOST = 256 };
@@ -31,7 +32,8 @@ typedef struct Words {
 typedef struct CommandLine {
     Verb verb;
     const char *input; /* the file; NULL: none given */
-    Words inputs;      /* estimate: all files; doctor: folders */
+    Words inputs;      /* estimate: all files; doctor: folders; run-all:
+                          models, each a file and perhaps options */
     bool help, version;
     bool verbose, time_passes, markdown;
     const char *output, *target, *march, *emit, *after, *print_after, *passes;
@@ -43,10 +45,19 @@ typedef struct CommandLine {
     bool average;           /* export */
     const char *save_temps; /* "" where no folder was named; NULL: not asked */
     Words define, set;
+    /* run-all */
+    const char *save_dir;
+    bool resume, overwrite, no_estimate;
+    Words train; /* options of a program's command train, with their values */
 } CommandLine;
 
 /* False after a message on `messages`. */
 bool command_line_parse(CommandLine *c, int argc, char **argv, FILE *messages);
+
+/* A model of a series, "net.net -D depth=32" cut in words: what all have, and
+ * what is its own.  False after a message. */
+bool command_line_model(CommandLine *c, const CommandLine *all, int argc,
+                        char **argv, FILE *messages);
 
 /* verb 0: all of them, in short. */
 void command_line_help(FILE *out, int verb);

@@ -6,6 +6,7 @@
  *     command_doctor.c     is all there that tgc needs?
  *     command_estimate.c   how long will it take?
  *     command_export.c     to a file for other programs
+ *     command_run_all.c    one model after the other
  *     command_schedule.c   the learning rate over the epochs
  */
 #ifndef TGC_COMMANDS_H
@@ -14,6 +15,7 @@
 #include "budget.h"
 #include "command_line.h"
 #include "estimate.h"
+#include "estimate_table.h"
 #include "ir.h"
 #include "pass.h"
 
@@ -51,6 +53,9 @@ typedef struct TargetChoice {
 bool target_open(TargetChoice *t, const CommandLine *c);
 void target_close(TargetChoice *t);
 
+/* main.c: the commands that others run, too. */
+int run_compile(const CommandLine *c);
+
 /* command_budget.c */
 bool module_fits(const CommandLine *c, const Module *m);
 /* For tgc memory: what a budget costs, and how much there would be without. */
@@ -66,6 +71,11 @@ bool print_schedule(const Module *m, bool picture, FILE *out);
 
 /* command_estimate.c */
 int run_estimate(const CommandLine *c);
+/* The row of one model; false after a message. */
+bool estimate_one(const CommandLine *c, EstimateRow *row, Arena *a);
+
+/* command_run_all.c: 128 + a signal that ended it. */
+int run_all(const CommandLine *c);
 
 /* command_export.c */
 int run_export(const CommandLine *c);

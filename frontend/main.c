@@ -439,7 +439,7 @@ static int compile_module(const CommandLine *c, Module *m)
     return !strcmp(c->emit, "ir") ? print_module(c, m) : emit_text(c, m, &o);
 }
 
-static int run_compile(const CommandLine *c)
+int run_compile(const CommandLine *c)
 {
     if (c->emit && !known_emit(c->emit))
         return 1;
@@ -538,6 +538,8 @@ static int dispatch(const CommandLine *c)
         return run_memory(c);
     case VERB_ESTIMATE:
         return run_estimate(c);
+    case VERB_RUN_ALL:
+        return run_all(c);
     case VERB_EXPORT:
         return run_export(c);
     case VERB_DOCTOR:

@@ -246,8 +246,8 @@ static void say_skips(const AdviceFacts *f, char *text, size_t size)
 
 static bool memory_left(const AdviceFacts *f)
 {
-    return f->planned > 0 && f->memory > 8 * f->planned && f->batch > 0 &&
-           f->batch <= 32;
+    return !f->diverged && f->planned > 0 && f->memory > 8 * f->planned &&
+           f->batch > 0 && f->batch <= 32;
 }
 
 static void say_memory(const AdviceFacts *f, char *text, size_t size)

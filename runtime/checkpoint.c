@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NUMBER_ROOM = 24, PATH_ROOM = 4096 };
@@ -127,24 +126,6 @@ static bool writer_header(CheckpointWriter *w)
 
 /* ---- the folder ---------------------------------------------------------- */
 
-/* Like mkdir -p. */
-static bool make_folders(const char *folder, Status *s)
-{
-    char part[PATH_ROOM];
-    size_t n = strlen(folder);
-    if (n == 0 || n >= sizeof part - 64)
-        return status_fail(s, "the save folder's path is empty or too long");
-    for (size_t i = 1; i <= n; i++) {
-        if (folder[i] && folder[i] != '/')
-            continue;
-        memcpy(part, folder, i);
-        part[i] = 0;
-        if (mkdir(part, 0777) && errno != EEXIST)
-            return status_errno(s, "make the folder", part, NULL);
-    }
-    return true;
-}
-
 /* Can a file be made there?  Leaves nothing behind. */
 static bool folder_try(const CheckpointWriter *w, Status *s)
 {
@@ -162,8 +143,8 @@ static bool writer_folder(CheckpointWriter *w, const char *folder, Status *s)
     w->folder = strdup(folder);
     if (!w->folder)
         return status_fail(s, "no memory");
-    if (!make_folders(folder, s))
-        return false;
+    if (!file_make_folder(folder))
+        return status_errno(s, "make the folder", folder, NULL);
     w->directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->directory < 0)
         return status_errno(s, "open the folder", folder, NULL);

@@ -1,16 +1,15 @@
 /* outcome.c: see outcome.h. */
 #include "outcome.h"
 #include "format.h"
-#include "json.h"
 #include <math.h>
 #include <string.h>
 
 enum { TEXT_MOST = 1 << 16 };
 
 static const char *const state_name[] = {
-    [OUTCOME_RUNNING] = "running", [OUTCOME_DONE] = "done",
-    [OUTCOME_STOPPED] = "stopped", [OUTCOME_DIVERGED] = "diverged",
-    [OUTCOME_FAILED] = "failed",
+    [OUTCOME_WAITING] = "waiting",   [OUTCOME_RUNNING] = "running",
+    [OUTCOME_DONE] = "done",         [OUTCOME_STOPPED] = "stopped",
+    [OUTCOME_DIVERGED] = "diverged", [OUTCOME_FAILED] = "failed",
 };
 enum { STATES = sizeof state_name / sizeof *state_name };
 
@@ -29,24 +28,30 @@ bool outcome_state_named(const char *name, OutcomeState *state)
     return false;
 }
 
-void outcome_put(FILE *out, const Outcome *x)
+void outcome_put_fields(FILE *out, const Outcome *x)
 {
     char why[2 * OUTCOME_WHY], best[32] = "null";
     if (isfinite(x->best_accuracy))
         snprintf(best, sizeof best, "%.9g", x->best_accuracy);
     fprintf(out,
-            "{\"state\": \"%s\", \"why\": \"%s\", \"step\": %lld, \"epoch\": "
+            "\"state\": \"%s\", \"why\": \"%s\", \"step\": %lld, \"epoch\": "
             "%lld, \"epochs\": %lld, \"best_accuracy\": %s, \"best_epoch\": "
-            "%lld, \"images\": \"%s\", \"seconds\": %.3f}\n",
+            "%lld, \"images\": \"%s\", \"seconds\": %.3f",
             state_name[x->state], format_json(x->why, why, sizeof why),
             (long long)x->step, (long long)x->epoch, (long long)x->epochs, best,
             (long long)x->best_epoch, x->images, x->seconds);
 }
 
+void outcome_put(FILE *out, const Outcome *x)
+{
+    fputc('{', out);
+    outcome_put_fields(out, x);
+    fputs("}\n", out);
+}
+
 /* ---- reading ------------------------------------------------------------- */
 
-/* The value after "key":, as the key wants it. */
-static bool read_value(Json *j, const char *key, Outcome *x)
+bool outcome_read_field(Json *j, const char *key, Outcome *x)
 {
     size_t n;
     char state[16];
@@ -87,7 +92,7 @@ static bool read_object(Json *j, Outcome *x)
         return false;
     do {
         if (!json_string(j, key, sizeof key, &n) || !json_expect(j, ':') ||
-            !read_value(j, key, x))
+            !outcome_read_field(j, key, x))
             return false;
     } while (json_try(j, ','));
     return json_expect(j, '}') && json_end(j);

@@ -8,6 +8,7 @@
 #ifndef TGC_OUTCOME_H
 #define TGC_OUTCOME_H
 
+#include "json.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 enum { OUTCOME_WHY = 2048 };
 
 typedef enum OutcomeState {
+    OUTCOME_WAITING, /* not begun; only in a series (tgc run-all) */
     OUTCOME_RUNNING, /* or killed: there was no time to say so */
     OUTCOME_DONE,
     OUTCOME_STOPPED,  /* by a signal or the time limit: it can go on */
@@ -37,6 +39,10 @@ const char *outcome_state_name(OutcomeState state);
 bool outcome_state_named(const char *name, OutcomeState *state);
 
 void outcome_put(FILE *out, const Outcome *x);
+/* Its fields without the braces; and one of them read back: the value after
+ * "key":, a failure where there is no such field. */
+void outcome_put_fields(FILE *out, const Outcome *x);
+bool outcome_read_field(Json *j, const char *key, Outcome *x);
 /* False where there is no such file, or it is not one of these. */
 bool outcome_read(const char *path, Outcome *x);
 

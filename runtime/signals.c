@@ -39,6 +39,7 @@ static void *signals_wait(void *argument)
 
 Signals *signals_open(Status *s)
 {
+    struct sigaction hangup;
     Signals *x = calloc(1, sizeof *x);
     if (!x) {
         status_fail(s, "no memory");
@@ -48,6 +49,8 @@ Signals *signals_open(Status *s)
     sigaddset(&x->set, SIGINT);
     sigaddset(&x->set, SIGTERM);
     sigaddset(&x->set, SIGUSR1);
+    if (sigaction(SIGHUP, NULL, &hangup) || hangup.sa_handler != SIG_IGN)
+        sigaddset(&x->set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &x->set, &x->before);
     int code = pthread_create(&x->thread, NULL, signals_wait, x);
     if (code) {

@@ -1,4 +1,5 @@
-/* signals.h: SIGINT and SIGTERM as a wish, the second one as an order.
+/* signals.h: SIGINT, SIGTERM and SIGHUP (the terminal is gone; but not under
+ * nohup) as a wish, the second one as an order.
  *
  * A thread waits for them, so nothing runs in a signal handler and no state is
  * global.  Opened before any other thread is made: they inherit the mask that

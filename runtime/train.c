@@ -31,6 +31,7 @@ static bool train_save(Train *t, Status *s)
     if (!t->writer || t->saved)
         return true;
     t->saved = checkpoint_save(t->writer, &t->progress, RUN_LAST, s);
+    t->kept_one = t->kept_one || t->saved;
     return t->saved;
 }
 
@@ -48,10 +49,11 @@ static bool train_blame(Train *t, int graph, const LoaderBatch *batch,
                        "step %lld (epoch %lld): the loss is %g: %s%s%s%s (try "
                        "a smaller learning rate or a warm-up)",
                        (long long)t->progress.step + 1,
-                       (long long)t->progress.epoch + 1, loss, why,
-                       t->writer ? "; the last good checkpoint in " : "",
-                       t->writer ? checkpoint_folder(t->writer) : "",
-                       t->writer ? " is kept" : "");
+                       (long long)t->progress.epoch + 1,
+                       isnan(loss) ? (double)NAN : loss, why, /* not -nan */
+                       t->kept_one ? "; the last good checkpoint in " : "",
+                       t->kept_one ? checkpoint_folder(t->writer) : "",
+                       t->kept_one ? " is kept" : "");
 }
 
 /* The graph skipped this step as those before it, and left all as it was. */
@@ -70,8 +72,8 @@ static bool train_stuck(Train *t, int graph, const LoaderBatch *batch,
                        (long long)t->progress.step + 1,
                        (long long)t->progress.epoch + 1,
                        (long long)r->skips_in_row, r->loss_scale, why,
-                       t->writer ? "; the last checkpoint is kept in " : "",
-                       t->writer ? checkpoint_folder(t->writer) : "");
+                       t->kept_one ? "; the last checkpoint is kept in " : "",
+                       t->kept_one ? checkpoint_folder(t->writer) : "");
 }
 
 /* Can the run go on after that? */

@@ -9,6 +9,7 @@
 #include "whiten.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The checkpoint's settings come before anything that reads settings. */
 bool train_open_resumed(Train *t, Status *s)
@@ -206,6 +207,7 @@ static bool open_outputs(Train *t, Status *s)
 {
     const Options *o = t->session.options;
     const char *folder = t->folder[0] ? t->folder : NULL;
+    char path[RUNDIR_PATH];
     const RecordPlaces places = {o->log, folder, t->progress.step,
                                  t->progress.epoch, t->session.plan};
     if (folder) {
@@ -213,6 +215,7 @@ static bool open_outputs(Train *t, Status *s)
                                            &t->session.config, folder, s);
         if (!t->writer || (o->overwrite && !rundir_clear(folder, s)))
             return false;
+        t->kept_one = access(rundir_path(folder, RUN_LAST, path), F_OK) == 0;
         rundir_describe(folder, &t->session, t->progress.step);
         train_outcome(t, OUTCOME_RUNNING, NULL);
     }

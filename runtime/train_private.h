@@ -57,6 +57,7 @@ typedef struct Train {
     bool diverged; /* the loss was not finite: this is the end */
     bool kept;     /* training images are on the device */
     bool stalled;  /* accuracy gets no better: this is the end */
+    bool kept_one; /* there is a checkpoint in the folder */
     bool saved;    /* last.safetensors holds just this progress */
     char checkpoint[RUNDIR_PATH]; /* that it goes on from; "": none */
     char folder[RUNDIR_PATH];     /* that it writes into; "": none */
