@@ -75,12 +75,21 @@ static int probe(void *data)
     return !p->estimated;
 }
 
+/* What a program says begins with its name: the table has that. */
+static const char *without_name(const SeriesItem *x, const char *why)
+{
+    size_t n = strlen(x->name);
+    if (!strncmp(why, x->name, n) && !strncmp(why + n, ": ", 2))
+        return why + n + 2;
+    return strncmp(why, "tgc: ", 5) ? why : why + 5;
+}
+
 static void fail_item(SeriesItem *x, const char *why)
 {
     x->failed = true;
     x->outcome.state = OUTCOME_FAILED;
     snprintf(x->outcome.why, sizeof x->outcome.why, "%s",
-             *why ? why : "it says no more");
+             *why ? without_name(x, why) : "it says no more");
 }
 
 static double total_seconds(const EstimateRow *row)
@@ -276,7 +285,7 @@ static void print_begin(const Series *s, int i)
         printf(": done before, %.2f %%", 100 * o->best_accuracy);
     else if (x->skipped)
         printf(": done before");
-    else if (x->estimate > 0)
+    else if (x->estimate >= 1)
         printf(": about %s", format_duration(x->estimate, text, sizeof text));
     putchar('\n');
     fflush(stdout);

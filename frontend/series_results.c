@@ -137,14 +137,16 @@ void series_read(Series *s, uint64_t *fingerprint)
 /* Words of `text`, broken between words, from `column` on, then from `at`. */
 static void print_wrapped(FILE *out, const char *text, int at, int column)
 {
+    const char *between = "";
     while (*text) {
         int n = (int)strcspn(text, " ");
-        if (column + n > TABLE_WIDTH && column > at) {
+        if (*between && column + 1 + n > TABLE_WIDTH) {
             fprintf(out, "\n%*s", at, "");
             column = at;
+            between = "";
         }
-        fprintf(out, "%.*s%s", n, text, text[n] ? " " : "");
-        column += n + 1;
+        column += fprintf(out, "%s%.*s", between, n, text);
+        between = " ";
         text += n + (text[n] == ' ');
     }
     fputc('\n', out);

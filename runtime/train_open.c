@@ -7,6 +7,7 @@
 #include "keep.h"
 #include "train_private.h"
 #include "whiten.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,6 +78,22 @@ static bool open_feed(const Train *t, const char *name, Feed *feed, Status *s)
     return true;
 }
 
+/* What data.samples, which counts all training images, must be so that the
+ * compiler finds that so many of them are trained with; it holds images out and
+ * takes a fraction as ir/settings.c does. */
+static int64_t samples_in_files(const Config *c, int64_t trained)
+{
+    double held = config_number(c, "data.validation", 0);
+    double share = config_number(c, "data.fraction", 1);
+    int64_t near = (int64_t)((double)trained / (share * (1 - held)));
+    for (int64_t n = near > 2 ? near - 2 : 0; n <= near + 3; n++)
+        if ((int64_t)round(share *
+                           (double)(n - (int64_t)round(held * (double)n))) ==
+            trained)
+            return n;
+    return trained;
+}
+
 /* The graph for the last batch of an epoch: `rows` images, or a full part. */
 static bool open_tail(Train *t, int64_t rows, Status *s)
 {
@@ -86,13 +103,14 @@ static bool open_tail(Train *t, int64_t rows, Status *s)
         return true;
     if (executor_graph(t->session.executor, "train_tail") < 0 ||
         !open_feed(t, "train_tail", &t->tail, s) || t->tail.slots.rows != rows)
-        return status_fail(s,
-                           "the data has %lld training images and so a last "
-                           "batch of %lld, for which this program was not "
-                           "compiled (compile with --set data.samples=%lld, "
-                           "or with --set tail=drop)",
-                           (long long)samples, (long long)rows,
-                           (long long)samples);
+        return status_fail(
+            s,
+            "the data has %lld training images and so a last "
+            "batch of %lld, for which this program was not "
+            "compiled (compile with --set data.samples=%lld, "
+            "or with --set tail=drop)",
+            (long long)samples, (long long)rows,
+            (long long)samples_in_files(&t->session.config, samples));
     return true;
 }
 
