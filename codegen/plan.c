@@ -44,6 +44,7 @@ static void fill_spec(PlanSetting *p, const SettingSpec *spec)
         return;
     p->run_time = spec->run_time && !setting_group(p->key, NULL);
     p->words = spec->words;
+    p->only = spec->only;
     p->low = spec->low;
     p->high = spec->high;
 }

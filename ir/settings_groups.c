@@ -162,6 +162,10 @@ static const char *check_one(const Settings *s, int group, char *error,
         settings_group_number(s, in, "optimizer.dampening") != 0)
         return refuse(error, size, s, group, "optimizer.nesterov",
                       "needs optimizer.dampening = 0");
+    if (!group && settings_number(s, "schedule.cycle_momentum") != 0 &&
+        !strcmp(settings_text(s, "optimizer"), "sgd") && momentum == 0)
+        return refuse(error, size, s, group, "schedule.cycle_momentum",
+                      "needs optimizer.momentum above 0");
     if (group && settings_number(s, "optimizer.lr") == 0 &&
         settings_group_number(s, in, "optimizer.lr") != 0)
         return refuse(error, size, s, group, "optimizer.lr",

@@ -49,8 +49,7 @@ static bool config_unknown(const Config *c, const char *key, Status *s)
     return status_fail(s, "there is no setting %s (info lists them)", key);
 }
 
-/* Is word one of the space-separated words? */
-static bool word_in(const char *word, const char *words)
+bool config_word_in(const char *word, const char *words)
 {
     size_t n = strlen(word);
     for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ')
@@ -90,11 +89,11 @@ static bool config_fits(const PlanSetting *p, const char *text, Status *s)
                                p->key, text);
         break;
     case PLAN_SET_BOOL:
-        return word_in(text, "true false") ||
+        return config_word_in(text, "true false") ||
                status_fail(s, "%s: \"%s\" is neither true nor false", p->key,
                            text);
     case PLAN_SET_WORD:
-        return !p->words || word_in(text, p->words) ||
+        return !p->words || config_word_in(text, p->words) ||
                status_fail(s, "%s: \"%s\" is none of: %s", p->key, text,
                            p->words);
     default:

@@ -5,6 +5,7 @@
 
 #include "plan.h"
 #include "status.h"
+#include <stddef.h>
 
 typedef struct ConfigItem {
     const char *key, *text; /* text NULL: unset */
@@ -26,6 +27,15 @@ void config_close(Config *c);
  * suggestion, keys that are part of the compiled graph, and values that the
  * plan does not allow. */
 bool config_set(Config *c, const char *key, const char *text, Status *s);
+/* After all are set: do those of this run's command line go together?  A
+ * setting of a kind that is not chosen is refused. */
+bool config_check(const Config *c, Status *s);
+/* The next setting from item *at on that somebody gave and that changes
+ * nothing: "min_delta = 0.01 has no effect without patience"; NULL: there is
+ * none.  *at is past it then. */
+const char *config_idle(const Config *c, uint32_t *at, char *text, size_t size);
+/* Is word one of the words with blanks between them? */
+bool config_word_in(const char *word, const char *words);
 /* From "key=value", which is kept by reference. */
 bool config_assign(Config *c, const char *assignment, Status *s);
 bool config_given(const Config *c, const char *key);

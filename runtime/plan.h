@@ -87,6 +87,7 @@ typedef struct PlanSetting {
     bool run_time;    /* may be changed by the binary's command line */
     uint8_t kind;
     const char *words;  /* allowed words, "constant cosine"; NULL: any */
+    const char *only;   /* kinds of its section that have it; NULL: all */
     double low, high;   /* allowed numbers */
     const char *origin; /* "resnet.net:23", "default"; NULL: unset */
 } PlanSetting;

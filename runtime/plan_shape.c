@@ -22,6 +22,7 @@ static const PlanLink setting_link[] = {
     TEXT(PlanSetting, key),
     TEXT(PlanSetting, text),
     TEXT(PlanSetting, words),
+    TEXT(PlanSetting, only),
     TEXT(PlanSetting, origin),
 };
 static const PlanShape setting_shape = SHAPE(PlanSetting, setting_link);

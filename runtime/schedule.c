@@ -225,6 +225,11 @@ const char *schedule_warning(const Schedule *x, const Config *c, char *text,
                  "schedule.at stays at %s (shares of the training keep their "
                  "place: schedule.at = [0.5, 0.75])",
                  (long long)x->epochs, before, config_text(c, "schedule.at"));
+    else if (config_given(c, "schedule.min_lr") && x->min_lr > x->lr)
+        snprintf(text, size,
+                 "schedule.min_lr = %g is above the learning rate, %g: it "
+                 "rises",
+                 x->min_lr, x->lr);
     else if (x->epochs > 0 && x->warmup_epochs >= (double)x->epochs)
         snprintf(text, size,
                  "the training of %lld epochs ends before the warm-up of %g",

@@ -36,7 +36,8 @@ bool train_open_resumed(Train *t, Status *s)
     } else {
         t->progress.seed = config_int(&t->session.config, "seed", 0);
     }
-    return schedule_open(&t->schedule, &t->session.config, s);
+    return config_check(&t->session.config, s) &&
+           schedule_open(&t->schedule, &t->session.config, s);
 }
 
 /* Weights of others; a part of them, with a line about what that was. */
@@ -277,6 +278,8 @@ static void train_greet(const Train *t)
     if (!t->writer)
         printf("note: without --save-dir nothing is saved\n");
     char why[512];
+    for (uint32_t at = 0; config_idle(&x->config, &at, why, sizeof why);)
+        printf("note: %s\n", why);
     if (schedule_warning(&t->schedule, &x->config, why, sizeof why))
         printf("note: %s\n", why);
     fflush(stdout);

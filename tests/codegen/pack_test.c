@@ -18,7 +18,7 @@ static void run_it(const KernelCall *call, int64_t begin, int64_t end)
 /* Every pointer of every struct. */
 static const PlanSetting settings[] = {
     {.key = "batch", .text = "128", .origin = "a.net:3", .high = 1e9},
-    {.key = "seed", .words = "one two", .run_time = true},
+    {.key = "seed", .words = "one two", .only = "a b", .run_time = true},
 };
 static const PlanState states[] = {
     {.name = "fc.weight",
@@ -98,6 +98,7 @@ static void same_settings(const Plan *p)
         same_text(p->settings[i].key, settings[i].key);
         same_text(p->settings[i].text, settings[i].text);
         same_text(p->settings[i].words, settings[i].words);
+        same_text(p->settings[i].only, settings[i].only);
         same_text(p->settings[i].origin, settings[i].origin);
         assert_int_equal(p->settings[i].run_time, settings[i].run_time);
         assert_true(p->settings[i].high == settings[i].high);

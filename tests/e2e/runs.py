@@ -212,6 +212,35 @@ def check_ends(checks, f):
                        option)
 
 
+def check_together(checks, f):
+    """Settings that contradict each other, and those that change nothing."""
+    run = f.train("scrap", "--set", "schedule=cosine", "--set",
+                  "schedule.gamma=0.5")
+    checks.refused(run, r"schedule.gamma: not a setting of cosine \(only of: "
+                   r"multistep\)", "a setting of another schedule")
+    for sets, note in (
+            (["min_delta=0.1"], "min_delta = 0.1 has no effect without "
+             "patience"),
+            (["data.split_seed=3"], "data.split_seed = 3 has no effect without "
+             "data.fraction or data.validation"),
+            (["data.augment=flip"], "data.crop = 2 has no effect beside "
+             "data.augment"),
+            (["schedule.warmup_factor=0.5"], "schedule.warmup_factor = 0.5 has "
+             "no effect without schedule.warmup_epochs"),
+            (["schedule=cosine", "schedule.min_lr=5"], "schedule.min_lr = 5 is "
+             "above the learning rate, 0.05")):
+        options = [word for s in sets for word in ("--set", s)]
+        run = t.run(f.binary, "train", "--data", f.data, "--steps", 0,
+                    *options).must()
+        checks.that(f"note: {note}" in run.out, f"{' '.join(sets)}: a note",
+                    run.out)
+    run = t.run(f.binary, "train", "--data", f.data, "--steps", 0, "--set",
+                "min_delta=0.1", "--patience", 3, "--set", "data.fraction=0.9",
+                "--set", "data.split_seed=3").must()
+    checks.that("has no effect" not in run.out, "none where they have one",
+                run.out)
+
+
 def check_full_disk(checks, f):
     """/dev/full takes no byte, as a full disk."""
     run = f.train("full", "--epochs", "1", "--log", "/dev/full").must()
@@ -233,6 +262,7 @@ def main():
     check_diverged(checks, f)
     check_config(checks, f)
     check_ends(checks, f)
+    check_together(checks, f)
     check_full_disk(checks, f)
     checks.done()
 

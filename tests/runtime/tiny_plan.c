@@ -213,27 +213,27 @@ enum {
 
 /* clang-format off */
 static const PlanSetting settings[] = {
-    {"batch", "16", false, PLAN_SET_INT, NULL, 1, 1e6, NULL},
-    {"data", "idx", false, PLAN_SET_WORD, NULL, 0, 0, NULL},
-    {"data.classes", "10", false, PLAN_SET_INT, NULL, 1, 1e6, NULL},
-    {"data.crop", "2", true, PLAN_SET_INT, NULL, 0, 64, NULL},
-    {"data.flip", "none", true, PLAN_SET_WORD, "none horizontal", 0, 0, NULL},
-    {"data.mean", "[0.5]", false, PLAN_SET_NUMBERS, NULL, -1e9, 1e9, NULL},
-    {"data.std", "[0.5]", false, PLAN_SET_NUMBERS, NULL, 1e-9, 1e9, NULL},
-    {"epochs", "4", true, PLAN_SET_INT, NULL, 0, 1e9, NULL},
-    {"optimizer", "sgd", false, PLAN_SET_WORD, NULL, 0, 0, NULL},
-    {"optimizer.lr", "0.01", true, PLAN_SET_FLOAT, NULL, 0, 1e38, NULL},
-    {"schedule", "multistep", true, PLAN_SET_WORD, "constant multistep cosine", 0, 0, NULL},
-    {"schedule.at", "[2]", true, PLAN_SET_NUMBERS, NULL, 0, 1e9, NULL},
-    {"schedule.gamma", "0.1", true, PLAN_SET_FLOAT, NULL, 0, 1e9, NULL},
-    {"schedule.warmup_epochs", "0", true, PLAN_SET_FLOAT, NULL, 0, 1e9, NULL},
-    {"seed", "0", true, PLAN_SET_INT, NULL, 0, 9007199254740992.0, NULL},
+    {"batch", "16", false, PLAN_SET_INT, NULL, NULL, 1, 1e6, NULL},
+    {"data", "idx", false, PLAN_SET_WORD, NULL, NULL, 0, 0, NULL},
+    {"data.classes", "10", false, PLAN_SET_INT, NULL, NULL, 1, 1e6, NULL},
+    {"data.crop", "2", true, PLAN_SET_INT, NULL, NULL, 0, 64, NULL},
+    {"data.flip", "none", true, PLAN_SET_WORD, "none horizontal", NULL, 0, 0, NULL},
+    {"data.mean", "[0.5]", false, PLAN_SET_NUMBERS, NULL, NULL, -1e9, 1e9, NULL},
+    {"data.std", "[0.5]", false, PLAN_SET_NUMBERS, NULL, NULL, 1e-9, 1e9, NULL},
+    {"epochs", "4", true, PLAN_SET_INT, NULL, NULL, 0, 1e9, NULL},
+    {"optimizer", "sgd", false, PLAN_SET_WORD, NULL, NULL, 0, 0, NULL},
+    {"optimizer.lr", "0.01", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e38, NULL},
+    {"schedule", "multistep", true, PLAN_SET_WORD, "constant multistep cosine", NULL, 0, 0, NULL},
+    {"schedule.at", "[2]", true, PLAN_SET_NUMBERS, NULL, NULL, 0, 1e9, NULL},
+    {"schedule.gamma", "0.1", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e9, NULL},
+    {"schedule.warmup_epochs", "0", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e9, NULL},
+    {"seed", "0", true, PLAN_SET_INT, NULL, NULL, 0, 9007199254740992.0, NULL},
 #ifdef KEEP_TAIL
-    {"tail", "keep", false, PLAN_SET_WORD, NULL, 0, 0, NULL},
+    {"tail", "keep", false, PLAN_SET_WORD, NULL, NULL, 0, 0, NULL},
 #else
-    {"tail", "drop", false, PLAN_SET_WORD, NULL, 0, 0, NULL},
+    {"tail", "drop", false, PLAN_SET_WORD, NULL, NULL, 0, 0, NULL},
 #endif
-    {"threads", "0", true, PLAN_SET_INT, NULL, 0, 4096, NULL},
+    {"threads", "0", true, PLAN_SET_INT, NULL, NULL, 0, 4096, NULL},
 };
 
 #define F32(rank_, ...) {PLAN_F32, rank_, __VA_ARGS__}

@@ -39,16 +39,18 @@ static void test_philox(void **state)
 }
 
 static const PlanSetting settings[] = {
-    {"epochs", "10", true, PLAN_SET_INT, NULL, 0, 1e9, NULL},
-    {"optimizer.lr", "0.5", true, PLAN_SET_FLOAT, NULL, 0, 1e6, NULL},
+    {"epochs", "10", true, PLAN_SET_INT, NULL, NULL, 0, 1e9, NULL},
+    {"optimizer.lr", "0.5", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e6, NULL},
     {"schedule", "constant", true, PLAN_SET_WORD, "constant multistep cosine",
-     0, 0, NULL},
-    {"schedule.at", NULL, true, PLAN_SET_NUMBERS, NULL, 0, 1e9, NULL},
-    {"schedule.gamma", "0.1", true, PLAN_SET_FLOAT, NULL, 0, 1e6, NULL},
-    {"schedule.min_lr", "0.1", true, PLAN_SET_FLOAT, NULL, 0, 1e6, NULL},
-    {"schedule.warmup_epochs", "0", true, PLAN_SET_FLOAT, NULL, 0, 1e9, NULL},
-    {"schedule.warmup_factor", "0.25", true, PLAN_SET_FLOAT, NULL, 0, 1, NULL},
-    {"batch", "128", false, PLAN_SET_INT, NULL, 1, 1e6, NULL},
+     NULL, 0, 0, NULL},
+    {"schedule.at", NULL, true, PLAN_SET_NUMBERS, NULL, NULL, 0, 1e9, NULL},
+    {"schedule.gamma", "0.1", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e6, NULL},
+    {"schedule.min_lr", "0.1", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e6, NULL},
+    {"schedule.warmup_epochs", "0", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1e9,
+     NULL},
+    {"schedule.warmup_factor", "0.25", true, PLAN_SET_FLOAT, NULL, NULL, 0, 1,
+     NULL},
+    {"batch", "128", false, PLAN_SET_INT, NULL, NULL, 1, 1e6, NULL},
 };
 static const Plan plan = {.settings = settings,
                           .n_settings = sizeof settings / sizeof *settings};
