@@ -341,10 +341,13 @@ static void kernel_buffers(Lower *l, const Value *out, uint32_t n_out)
                                       .dtype = graph_type(l->g, v)->dtype,
                                       .written = i < n_out};
     }
-    for (uint32_t o = 0; o < s->n_out; o++)
-        for (uint32_t i = 0; i < s->n_in; i++)
-            if (step_may_overwrite(l->g, s, s->out[o], s->in[i]))
+    bool *over = arena_array(l->arena, (size_t)s->n_out + 1, sizeof *over);
+    for (uint32_t i = 0; i < s->n_in; i++) {
+        step_overwrites(l->g, s, s->in[i], over);
+        for (uint32_t o = 0; o < s->n_out; o++)
+            if (over[o])
                 k->buffer[o].shared = k->buffer[n_out + i].shared = true;
+    }
 }
 
 static KernelIr *lower_step(const Graph *g, const Step *s, const TileValue *t,

@@ -298,20 +298,21 @@ static bool written_together(const Graph *g, const Step *s, const Trace *t,
     return true;
 }
 
-/* Is it computed before the step's anchor runs, so that it would be written
- * before members after the anchor read `in`? */
-static bool in_prologue(const Graph *g, const Step *s, uint32_t id, Arena *a)
+/* Nodes that are computed before the step's anchor runs: what they write is
+ * there before members after the anchor read `in`.  NULL: none. */
+static bool *find_prologue(const Graph *g, const Step *s, Arena *a)
 {
     uint32_t anchor = step_anchor(g, s);
-    if (anchor <= id)
-        return false;
-    bool *needed = arena_array(a, anchor - s->first + 1, sizeof *needed);
+    if (anchor <= s->first)
+        return NULL;
+    bool *needed = arena_array(a, s->last - s->first + 1, sizeof *needed);
     needed[anchor - s->first] = true;
-    for (uint32_t n = anchor; n > id; n--)
+    for (uint32_t n = anchor; n > s->first; n--)
         for (uint32_t i = 0; needed[n - s->first] && i < g->node[n].n_in; i++)
             if (in_step(s, g->node[n].in[i]))
                 needed[g->node[n].in[i].node - s->first] = true;
-    return needed[id - s->first];
+    needed[anchor - s->first] = false;
+    return needed;
 }
 
 /* One node that is no chain of elements but says T_INPLACE of itself. */
@@ -327,28 +328,61 @@ static bool inplace_alone(const Graph *g, const Step *s, Value out, Value in)
     return true;
 }
 
+/* Follows `in` through the step; false where it is read at another place. */
+static bool trace_step(const Graph *g, const Step *s, Value in, Trace *t,
+                       Arena *a)
+{
+    uint32_t n = s->last - s->first + 1;
+    bool ok = true;
+    *t = (Trace){.at_place = arena_array(a, n, sizeof *t->at_place),
+                 .reads = arena_array(a, n, sizeof *t->reads),
+                 .level = arena_array(a, n, sizeof *t->level)};
+    for (uint32_t id = s->first; ok && id <= s->last; id++) {
+        ok = stays_at_place(g, s, id, t, in);
+        trace_node(g, s, id, t, in);
+    }
+    return ok;
+}
+
+static void find_over(const Graph *g, const Step *s, Value in, const Value *to,
+                      uint32_t n, bool *over)
+{
+    assert(reads(s, in));
+    Arena *a = arena_new();
+    Trace t;
+    bool traced = false, ok = false;
+    const bool *prologue = NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        Value out = to[i];
+        over[i] = false;
+        if (!type_equal(graph_type(g, out), graph_type(g, in)))
+            continue;
+        if (inplace_alone(g, s, out, in)) {
+            over[i] = true;
+            continue;
+        }
+        if (!node_has(graph_node(g, out), T_ELEMENTWISE))
+            continue;
+        if (!traced) { /* the same for all results */
+            ok = trace_step(g, s, in, &t, a);
+            prologue = ok ? find_prologue(g, s, a) : NULL;
+            traced = true;
+        }
+        over[i] = ok && written_together(g, s, &t, out) &&
+                  !(prologue && prologue[out.node - s->first]);
+    }
+    arena_free(a);
+}
+
+void step_overwrites(const Graph *g, const Step *s, Value in, bool *over)
+{
+    find_over(g, s, in, s->out, s->n_out, over);
+}
+
 bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in)
 {
-    assert(in_step(s, out) && reads(s, in));
-    const Node *writer = graph_node(g, out);
-    if (!type_equal(graph_type(g, out), graph_type(g, in)))
-        return false;
-    if (inplace_alone(g, s, out, in))
-        return true;
-    if (!node_has(writer, T_ELEMENTWISE))
-        return false;
-    Arena *a = arena_new();
-    uint32_t n = s->last - s->first + 1;
-    Trace t = {.at_place = arena_array(a, n, sizeof *t.at_place),
-               .reads = arena_array(a, n, sizeof *t.reads),
-               .level = arena_array(a, n, sizeof *t.level)};
-    bool ok = true;
-    for (uint32_t id = s->first; ok && id <= s->last; id++) {
-        ok = stays_at_place(g, s, id, &t, in);
-        trace_node(g, s, id, &t, in);
-    }
-    ok = ok && written_together(g, s, &t, out) &&
-         !in_prologue(g, s, out.node, a);
-    arena_free(a);
-    return ok;
+    assert(in_step(s, out));
+    bool over;
+    find_over(g, s, in, &out, 1, &over);
+    return over;
 }

@@ -65,6 +65,8 @@ uint32_t step_anchor(const Graph *g, const Step *s);
  * anything; and where rows are gone over several times, what is computed in
  * one turn is stored in that turn. */
 bool step_may_overwrite(const Graph *g, const Step *s, Value out, Value in);
+/* The same for all results at once: over[i] is that of s->out[i]. */
+void step_overwrites(const Graph *g, const Step *s, Value in, bool *over);
 
 /* ---- where values lie: what pass `memory` finds out ------------------- */
 
