@@ -12,7 +12,7 @@
 
 enum {
     PATH_MOST = 4096,
-    ENTRIES_MOST = 512,        /* the oldest goes when there are more */
+    ENTRIES_MOST = 4096,       /* the oldest go when there are more */
     ENTRY_BYTES_MOST = 1 << 28 /* what is larger is none of ours */
 };
 
@@ -118,33 +118,6 @@ static bool write_entry(FILE *f, const CacheEntry *entry)
     return ok;
 }
 
-/* Keeps the folder from growing without end. */
-static void remove_oldest(const char *folder)
-{
-    char path[2 * PATH_MOST], oldest[2 * PATH_MOST] = "";
-    time_t time = 0;
-    int n = 0;
-    DIR *d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        struct stat info;
-        size_t length = strlen(e->d_name);
-        if (length < 6 || strcmp(e->d_name + length - 6, ".image") != 0)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        if (stat(path, &info))
-            continue;
-        n++;
-        if (!*oldest || info.st_mtime < time) {
-            time = info.st_mtime;
-            memcpy(oldest, path, sizeof oldest);
-        }
-    }
-    if (d)
-        closedir(d);
-    if (n > ENTRIES_MOST)
-        unlink(oldest);
-}
-
 void cache_put(const CacheKey *k, const CacheEntry *entry)
 {
     char folder[PATH_MOST], path[PATH_MOST], beside[PATH_MOST + 32];
@@ -158,6 +131,49 @@ void cache_put(const CacheKey *k, const CacheEntry *entry)
     ok = fclose(f) == 0 && ok;
     if (!ok || rename(beside, path))
         unlink(beside);
-    else
-        remove_oldest(folder);
+}
+
+/* ---- keeping it small --------------------------------------------------- */
+
+typedef struct Old {
+    char *name; /* in the folder */
+    struct timespec time;
+} Old;
+
+static int by_age(const void *a, const void *b)
+{
+    const Old *x = a, *y = b;
+    if (x->time.tv_sec != y->time.tv_sec)
+        return x->time.tv_sec < y->time.tv_sec ? -1 : 1;
+    if (x->time.tv_nsec != y->time.tv_nsec)
+        return x->time.tv_nsec < y->time.tv_nsec ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+void cache_trim(void)
+{
+    char folder[PATH_MOST], path[2 * PATH_MOST];
+    DIR *d = cache_folder(folder) ? opendir(folder) : NULL;
+    if (!d)
+        return;
+    Arena *a = arena_new();
+    Old *old = NULL;
+    size_t n = 0, cap = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        struct stat info;
+        size_t length = strlen(e->d_name);
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (length > 6 && !strcmp(e->d_name + length - 6, ".image") &&
+            stat(path, &info) == 0)
+            ARENA_PUSH(a, old, n, cap,
+                       ((Old){arena_strdup(a, e->d_name), info.st_mtim}));
+    }
+    closedir(d);
+    if (n > ENTRIES_MOST)
+        qsort(old, n, sizeof *old, by_age);
+    for (size_t i = 0; i + ENTRIES_MOST < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, old[i].name);
+        unlink(path);
+    }
+    arena_free(a);
 }

@@ -23,5 +23,7 @@ typedef struct CacheEntry {
 void cache_key_add(CacheKey *k, const char *text);
 bool cache_get(const CacheKey *k, Arena *a, CacheEntry *entry);
 void cache_put(const CacheKey *k, const CacheEntry *entry);
+/* Keeps the folder from growing without end: removes the oldest. */
+void cache_trim(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* cuda_images.c: see cuda_images.h. */
 #include "cuda_images.h"
-#include "cuda_cache.h"
+#include "cuda_units.h"
 #include "nvrtc.h"
 #include "targets.h"
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { IMAGES_MOST = 8 };
+enum { ARCHS_MOST = 8 };
 
 typedef struct Job {
     const Nvrtc *nvrtc;
@@ -44,33 +44,26 @@ static char *read_file(const char *path, Arena *a, size_t *n)
     return bytes;
 }
 
-static char *source_text(const CudaBuild *b)
-{
-    char *text;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    kernels_print(b->kernels, 0, b->kernels->n_kernels, f);
-    fclose(f);
-    char *copy = arena_strndup(b->arena, text, size);
-    free(text);
-    return copy;
-}
-
 /* ---- which -------------------------------------------------------------- */
 
 static void add_image(const CudaBuild *b, CudaImages *images, const char *arch)
 {
     const char *end = strncmp(arch, "sm_", 3) ? "ptx" : "cubin";
-    images->image[images->n++] = (CudaImage){
-        .arch = arch,
-        .path = arena_printf(b->arena, "%s/%s.%s", b->folder, arch, end),
-        .log = arena_printf(b->arena, "%s/%s.log", b->folder, arch)};
+    for (int u = 0; u < images->n_units; u++)
+        images->image[images->n++] = (CudaImage){
+            .arch = arch,
+            .path =
+                arena_printf(b->arena, "%s/%s_%d.%s", b->folder, arch, u, end),
+            .log = arena_printf(b->arena, "%s/%s_%d.log", b->folder, arch, u),
+            .unit = u};
 }
 
 static bool choose_images(const CudaBuild *b, const Nvrtc *n,
                           CudaImages *images, Error *e)
 {
-    images->image = arena_array(b->arena, IMAGES_MOST, sizeof *images->image);
+    images->image =
+        arena_array(b->arena, (size_t)ARCHS_MOST * (size_t)images->n_units,
+                    sizeof *images->image);
     images->version = nvrtc_version(n);
     if (b->arch && !nvrtc_knows(n, b->arch))
         return error_set(e,
@@ -101,11 +94,10 @@ static bool choose_images(const CudaBuild *b, const Nvrtc *n,
 
 /* ---- the cache ---------------------------------------------------------- */
 
-static CacheKey image_key(const CudaImages *images, const CudaImage *i,
-                          const char *source, Arena *a)
+static CacheKey image_key(const CudaUnits *units, const CudaImages *images,
+                          const CudaImage *i, Arena *a)
 {
-    CacheKey k = {{0}};
-    cache_key_add(&k, source);
+    CacheKey k = units->unit[i->unit].key;
     cache_key_add(&k, i->arch);
     cache_key_add(&k, arena_printf(a, "NVRTC %d", images->version));
     for (const char *const *o = nvrtc_options(); *o; o++)
@@ -113,12 +105,12 @@ static CacheKey image_key(const CudaImages *images, const CudaImage *i,
     return k;
 }
 
-static bool take_cached(const CudaImages *images, CudaImage *i,
-                        const char *source, Arena *a)
+static bool take_cached(const CudaUnits *units, const CudaImages *images,
+                        CudaImage *i, Arena *a)
 {
     CacheEntry entry;
     Error ignored;
-    CacheKey k = image_key(images, i, source, a);
+    CacheKey k = image_key(units, images, i, a);
     if (!cache_get(&k, a, &entry) ||
         !write_file(i->path, entry.image, entry.bytes, &ignored) ||
         !write_file(i->log, entry.log, strlen(entry.log), &ignored))
@@ -127,8 +119,8 @@ static bool take_cached(const CudaImages *images, CudaImage *i,
     return i->cached = true;
 }
 
-static bool keep_cached(const CudaImages *images, CudaImage *i,
-                        const char *source, Arena *a, Error *e)
+static bool keep_cached(const CudaUnits *units, const CudaImages *images,
+                        CudaImage *i, Arena *a, Error *e)
 {
     size_t n, log_bytes;
     const char *image = read_file(i->path, a, &n);
@@ -136,7 +128,7 @@ static bool keep_cached(const CudaImages *images, CudaImage *i,
     if (!image)
         return error_set(e, "cannot read %.200s: %s", i->path, strerror(errno));
     i->bytes = (int64_t)n;
-    CacheKey k = image_key(images, i, source, a);
+    CacheKey k = image_key(units, images, i, a);
     cache_put(&k, &(CacheEntry){image, log ? log : "", n});
     return true;
 }
@@ -207,34 +199,54 @@ static void say_refusal(const CudaBuild *b, const CudaImage *i,
                   log ? log : "");
 }
 
-static bool compile_missing(const CudaBuild *b, const Nvrtc *n,
-                            CudaImages *images, const char *source,
-                            bool *refused, Error *e)
+typedef struct Missing {
+    Command *command;
+    Job *job;
+    int *number; /* of its image */
+    int n;
+} Missing;
+
+static Missing list_missing(const CudaBuild *b, const Nvrtc *n,
+                            const CudaImages *images, const CudaUnits *units)
 {
-    Command command[IMAGES_MOST] = {{0}};
-    Job job[IMAGES_MOST];
-    int number[IMAGES_MOST], count = 0, failed = 0;
-    for (int i = images->n; i-- > 0;) { /* the largest first */
+    size_t most = (size_t)images->n + 1;
+    Missing m = {arena_array(b->arena, most, sizeof *m.command),
+                 arena_array(b->arena, most, sizeof *m.job),
+                 arena_array(b->arena, most, sizeof *m.number), 0};
+    char **name = arena_array(b->arena, 2, sizeof *name);
+    name[0] = "NVRTC";
+    for (int i = images->n; i-- > 0;) { /* the largest architectures first */
         const CudaImage *image = &images->image[i];
         if (image->cached)
             continue;
         unlink(image->log);
-        job[count] = (Job){n, source, image->arch, image->path};
-        char **name = arena_array(b->arena, 2, sizeof *name);
-        name[0] = "NVRTC";
-        command[count] =
-            (Command){name, image->log, compile_image, &job[count]};
-        number[count++] = i;
+        m.job[m.n] =
+            (Job){n, units->unit[image->unit].source, image->arch, image->path};
+        m.command[m.n] =
+            (Command){name, image->log, compile_image, &m.job[m.n]};
+        m.number[m.n++] = i;
     }
-    if (!process_run(command, count, b->jobs, b->signals, &failed, e)) {
+    return m;
+}
+
+static bool compile_missing(const CudaBuild *b, const Nvrtc *n,
+                            CudaImages *images, const CudaUnits *units,
+                            bool *refused, Error *e)
+{
+    int failed = 0;
+    Missing m = list_missing(b, n, images, units);
+    if (!process_run(m.command, m.n, b->jobs, b->signals, &failed, e)) {
         if (!process_interrupted())
-            say_refusal(b, &images->image[number[failed]], source, refused, e);
+            say_refusal(b, &images->image[m.number[failed]], units->text,
+                        refused, e);
         return false;
     }
-    for (int i = 0; i < count; i++)
-        if (!keep_cached(images, &images->image[number[i]], source, b->arena,
+    for (int i = 0; i < m.n; i++)
+        if (!keep_cached(units, images, &images->image[m.number[i]], b->arena,
                          e))
             return false;
+    if (m.n)
+        cache_trim();
     return true;
 }
 
@@ -246,15 +258,16 @@ bool cuda_images_build(const CudaBuild *b, CudaImages *images, bool *refused,
     Nvrtc *n = nvrtc_open(e);
     if (!n)
         return false;
-    const char *source = source_text(b);
+    CudaUnits units = cuda_units(b->kernels, b->arena);
+    images->n_units = units.n;
     const char *path = arena_printf(b->arena, "%s/kernels.cu", b->folder);
     bool ok = choose_images(b, n, images, e) &&
-              write_file(path, source, strlen(source), e);
+              write_file(path, units.text, strlen(units.text), e);
     for (int i = 0; ok && i < images->n; i++)
-        take_cached(images, &images->image[i], source, b->arena);
-    ok = ok && compile_missing(b, n, images, source, refused, e);
-    for (int i = 0; ok && b->verbose && i < images->n; i++)
-        cuda_images_report(b, &images->image[i], stderr);
+        take_cached(&units, images, &images->image[i], b->arena);
+    ok = ok && compile_missing(b, n, images, &units, refused, e);
+    for (int i = 0; ok && b->verbose && i < images->n; i += units.n)
+        cuda_images_report(b, images, &images->image[i], stderr);
     nvrtc_close(n);
     return ok;
 }
@@ -270,7 +283,7 @@ bool cuda_images_print_ptx(const CudaBuild *b, FILE *out, Error *e)
             arch = cuda_arch_default[i];
     NvrtcOutput o;
     bool ok =
-        nvrtc_compile(n, source_text(b), "kernels.cu",
+        nvrtc_compile(n, cuda_units(b->kernels, b->arena).text, "kernels.cu",
                       arena_printf(b->arena, "compute_%s", arch + 3), &o, e);
     if (ok)
         fputs(o.image, out);
@@ -304,13 +317,11 @@ static int number_before(const char *entry, const char *end, const char *what)
     return atoi(at);
 }
 
-void cuda_images_report(const CudaBuild *b, const CudaImage *image, FILE *out)
+static void report_log(const CudaBuild *b, const CudaImage *image, FILE *out)
 {
     size_t n;
     static const char mark[] = "Compiling entry function '";
     const char *log = read_file(image->log, b->arena, &n);
-    fprintf(out, "tgc: %s: %lld bytes%s\n", image->arch,
-            (long long)image->bytes, image->cached ? ", from the cache" : "");
     for (const char *at = log; at && (at = strstr(at, mark));) {
         at += strlen(mark);
         const char *next = strstr(at, mark);
@@ -325,4 +336,19 @@ void cuda_images_report(const CudaBuild *b, const CudaImage *image, FILE *out)
                 number_before(at, end, " bytes spill stores"),
                 k ? k->what : "");
     }
+}
+
+void cuda_images_report(const CudaBuild *b, const CudaImages *images,
+                        const CudaImage *first, FILE *out)
+{
+    int64_t bytes = 0;
+    int cached = 0;
+    for (int u = 0; u < images->n_units; u++) {
+        bytes += first[u].bytes;
+        cached += first[u].cached;
+    }
+    fprintf(out, "tgc: %s: %lld bytes, %d of %d units from the cache\n",
+            first->arch, (long long)bytes, cached, images->n_units);
+    for (int u = 0; u < images->n_units; u++)
+        report_log(b, &first[u], out);
 }

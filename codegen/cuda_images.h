@@ -1,8 +1,7 @@
 /* cuda_images.h: from CUDA source to what a GPU's driver loads, with a cache.
  *
- *     source ── NVRTC, a child process for each architecture ──>
- * FOLDER/sm_90.cubin └──── $XDG_CACHE_HOME/tgc/KEY: the same of an earlier
- * compile ────┘
+ *     unit's source ── NVRTC, a child process for each ──> FOLDER/sm_90_0.cubin
+ *         └── $XDG_CACHE_HOME/tgc/KEY: the same of an earlier compile ──┘
  */
 #ifndef TGC_CUDA_IMAGES_H
 #define TGC_CUDA_IMAGES_H
@@ -14,13 +13,14 @@ typedef struct CudaImage {
     const char *arch; /* "sm_90": a cubin; "compute_120": PTX */
     const char *path; /* the file, in the folder */
     const char *log;  /* file with what NVRTC said */
+    int unit;         /* that it is of (cuda_units.h) */
     int64_t bytes;
     bool cached;
 } CudaImage;
 
 typedef struct CudaImages {
-    CudaImage *image;
-    int n;
+    CudaImage *image; /* one architecture after the other */
+    int n, n_units;
     int version; /* of NVRTC: 13000 is 13.0 */
 } CudaImages;
 
@@ -44,7 +44,8 @@ bool cuda_images_build(const CudaBuild *b, CudaImages *images, bool *refused,
 bool cuda_images_print_ptx(const CudaBuild *b, FILE *out, Error *e);
 
 /* For the kernels' report: registers, shared memory and spills of each kernel
- * of an image, as NVRTC's log says. */
-void cuda_images_report(const CudaBuild *b, const CudaImage *image, FILE *out);
+ * of an architecture, whose first image it is, as NVRTC's logs say. */
+void cuda_images_report(const CudaBuild *b, const CudaImages *images,
+                        const CudaImage *first, FILE *out);
 
 #endif

@@ -6,10 +6,17 @@
 #include "print_c.h"
 #include "print_cuda.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ABOUT_NODES = 24 }; /* lines of a comment */
+enum {
+    ABOUT_NODES = 24, /* lines of a comment */
+    UNIT_LEAST = 4,   /* kernels of a unit */
+    UNIT_MOST = 16,
+    UNIT_CHANCE = 6, /* so many more, on average, end one */
+    NAME_BITS = 40
+};
 
 Kernels *kernels_new(const Target *t)
 {
@@ -109,6 +116,23 @@ static bool text_same(const void *key, uint32_t id)
     return !strcmp(t->k->kernel[id - 1].text, t->text);
 }
 
+/* On a GPU a kernel is called by what is in it, so that its image may be taken
+ * from another model's compile; and where a unit ends follows from what is in
+ * it, so that a kernel more or less changes one unit, not all that follow. */
+static void name_by_text(Kernels *k, KernelText *t, const char *op,
+                         uint64_t hash)
+{
+    t->name =
+        arena_printf(k->arena, "%s_%010" PRIx64, op, hash >> (64 - NAME_BITS));
+    t->unit = k->unit;
+    k->in_unit++;
+    if (k->in_unit < UNIT_LEAST ||
+        (k->in_unit < UNIT_MOST && hash % UNIT_CHANCE))
+        return;
+    k->unit++;
+    k->in_unit = 0;
+}
+
 /* In texts the kernel's name is @, which C does not know. */
 uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
                           const char *text)
@@ -123,6 +147,8 @@ uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
                         .about = about_step(g, s, k->arena),
                         .what = what_and_where(g, s, k->arena),
                         .text = arena_strdup(k->arena, text)};
+        if (target_is_cuda(k->target))
+            name_by_text(k, &t, op, hash);
         ARENA_PUSH(k->arena, k->kernel, k->n_kernels, k->cap_kernels, t);
         id = (uint32_t)k->n_kernels;
         hash_add(&k->by_text, k->arena, hash, id);
@@ -234,17 +260,20 @@ static void print_named(const char *text, const char *name, FILE *out)
     fputs(text, out);
 }
 
+void kernel_print(const KernelText *k, FILE *out)
+{
+    fputs(k->about, out);
+    print_named(k->text, k->name, out);
+}
+
 void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out)
 {
     if (target_is_cuda(k->target))
         print_cuda_head(out);
     else
         print_c_head(out);
-    for (size_t i = begin; i < end; i++) {
-        const KernelText *t = &k->kernel[i];
-        fputs(t->about, out);
-        print_named(t->text, t->name, out);
-    }
+    for (size_t i = begin; i < end; i++)
+        kernel_print(&k->kernel[i], out);
     if (target_is_cuda(k->target) && end == k->n_kernels)
         print_cuda_fetch(out);
 }

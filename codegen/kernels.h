@@ -18,7 +18,7 @@ typedef struct KernelText {
     const char *what;  /* "conv layer1.0.conv1, resnet.net:14:27" */
     const char *text;  /* functions, in C or in CUDA */
     uint32_t uses;     /* steps that run it */
-    uint32_t threads, shared, conv; /* cuda: as in PlanKernel */
+    uint32_t threads, shared, conv, unit; /* cuda: as in PlanKernel */
     const char *why;
 } KernelText;
 
@@ -42,6 +42,7 @@ typedef struct Kernels {
     size_t n_scratch, cap_scratch;
     int64_t scratch_bytes; /* most that a step wants */
     HashTable by_text, by_lib;
+    uint32_t unit, in_unit; /* cuda: that the next kernel is in; of how many */
 } Kernels;
 
 Kernels *kernels_new(const Target *t);
@@ -59,6 +60,8 @@ uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
 bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
                       Error *e);
 
+/* One kernel, under its comment. */
+void kernel_print(const KernelText *k, FILE *out);
 /* A file with kernels begin .. end-1, in C or CUDA; declarations of all. */
 void kernels_print(const Kernels *k, size_t begin, size_t end, FILE *out);
 void kernels_print_declarations(const Kernels *k, FILE *out);

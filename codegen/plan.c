@@ -127,6 +127,7 @@ static void fill_kernels(Plan *plan, const Kernels *k, Arena *a)
         p[i].shared = k->kernel[i].shared;
         p[i].conv = k->kernel[i].conv;
         p[i].why = k->kernel[i].why;
+        p[i].unit = k->kernel[i].unit;
     }
 }
 

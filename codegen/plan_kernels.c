@@ -54,8 +54,8 @@ void plan_write_images(const CudaImages *images, FILE *out)
         write_image(&images->image[i], i, out);
     fputs("\nstatic const PlanImage images[] = {\n", out);
     for (int i = 0; i < images->n; i++)
-        fprintf(out, "{\"%s\",tgc_image%d,%" PRId64 ",%d},\n",
+        fprintf(out, "{\"%s\",tgc_image%d,%" PRId64 ",%d,%d},\n",
                 images->image[i].arch, i, images->image[i].bytes,
-                images->version);
+                images->version, images->image[i].unit);
     fputs("};\n\n", out);
 }

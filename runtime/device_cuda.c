@@ -338,8 +338,7 @@ static void cuda_close(Executor *e)
     if (e->arena)
         api->cuMemFreeHost(e->arena);
     cudnn_close(d->cudnn);
-    if (d->module)
-        api->cuModuleUnload(d->module);
+    cuda_unload(d);
     streams_close(d);
     if (d->context)
         api->cuDevicePrimaryCtxRelease_v2(d->device);

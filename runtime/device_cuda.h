@@ -35,7 +35,8 @@ typedef struct CudaDevice {
     CudaApi api;
     CuDevice device;
     CuContext context;
-    CuModule module;
+    CuModule *module; /* [PlanImage.unit] */
+    uint32_t n_modules;
     CuFunction *kernel; /* [PlanKernel] */
     Cudnn *cudnn;       /* NULL: the plan has no use for it */
     CuPtr arena;
@@ -57,10 +58,11 @@ typedef struct CudaDevice {
     size_t buffer_bytes;
 } CudaDevice;
 
-/* Loads the best of the plan's images for a GPU of this number, with so many
- * bytes of shared memory for a block, and finds the kernels in it.  Returns its
- * name, NULL with a message. */
+/* Loads the best of the plan's architectures for a GPU of this number, with so
+ * many bytes of shared memory for a block, and finds the kernels in it. Returns
+ * its name, NULL with a message. */
 const char *cuda_load(Executor *e, int major, int minor, int shared, Status *s);
+void cuda_unload(CudaDevice *d);
 
 /* device_cuda_fetch.c */
 bool cuda_keep(Executor *e, const ExecutorImages *m, bool *kept, Status *s);

@@ -82,7 +82,8 @@ bool cuda_keep(Executor *e, const ExecutorImages *m, bool *kept, Status *s)
     size_t have = 0, all = 0, each = (size_t)(m->c * m->h * m->w);
     *kept = false;
     if (!is_small(m) ||
-        d->api.cuModuleGetFunction(&d->fetch, d->module, "tgc_fetch") != 0)
+        d->api.cuModuleGetFunction(&d->fetch, d->module[d->n_modules - 1],
+                                   "tgc_fetch") != 0)
         return true;
     if (!cuda_well(&d->api, d->api.cuMemGetInfo_v2(&have, &all), "cuMemGetInfo",
                    NULL, s))

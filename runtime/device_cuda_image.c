@@ -56,8 +56,9 @@ static bool none_fits(const Plan *plan, int gpu, Status *s)
     char list[256] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < plan->n_images && used < sizeof list - 32; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
-                                 i ? ", " : "", plan->images[i].arch);
+        if (!plan->images[i].unit)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                     used ? ", " : "", plan->images[i].arch);
     return status_fail(s,
                        "this GPU is an sm_%d, and %s was compiled for %s "
                        "(compile it again with --target cuda:sm_%d)",
@@ -83,12 +84,41 @@ static bool say_old(const CudaDevice *d, const PlanImage *image, Status *s)
         image->cuda % 1000 / 10);
 }
 
-static CuResult load(CudaDevice *d, const PlanImage *image, char *log)
+void cuda_unload(CudaDevice *d)
+{
+    for (uint32_t i = 0; d->module && i < d->n_modules; i++)
+        if (d->module[i])
+            d->api.cuModuleUnload(d->module[i]);
+    free(d->module);
+    d->module = NULL;
+    d->n_modules = 0;
+}
+
+static CuResult load_unit(CudaDevice *d, const PlanImage *image, char *log)
 {
     int option[] = {JIT_ERROR_LOG, JIT_ERROR_LOG_BYTES};
     void *value[] = {log, (void *)(uintptr_t)LOG_BYTES};
     log[0] = 0;
-    return d->api.cuModuleLoadDataEx(&d->module, image->data, 2, option, value);
+    return d->api.cuModuleLoadDataEx(&d->module[image->unit], image->data, 2,
+                                     option, value);
+}
+
+/* All units of an image's architecture. */
+static CuResult load(CudaDevice *d, const Plan *plan, const char *arch,
+                     char *log)
+{
+    CuResult r = 0;
+    cuda_unload(d);
+    d->module = calloc(plan->n_images + 1, sizeof *d->module);
+    for (uint32_t i = 0; i < plan->n_images && !r; i++) {
+        const PlanImage *image = &plan->images[i];
+        if (strcmp(image->arch, arch))
+            continue;
+        if (d->n_modules <= image->unit)
+            d->n_modules = image->unit + 1;
+        r = d->module ? load_unit(d, image, log) : CU_OUT_OF_MEMORY;
+    }
+    return r;
 }
 
 static const PlanImage *load_best(Executor *e, int gpu, Status *s)
@@ -100,7 +130,7 @@ static const PlanImage *load_best(Executor *e, int gpu, Status *s)
     if (!image)
         none_fits(e->plan, gpu, s);
     while (image) {
-        r = load(d, image, log);
+        r = load(d, e->plan, image->arch, log);
         if (!r)
             return image;
         const PlanImage *next =
@@ -137,7 +167,9 @@ static bool kernel_open(Executor *e, uint32_t i, int shared, Status *s)
     char need[32], have[32];
     if (k->conv)
         return true; /* cuDNN's */
-    CuResult r = d->api.cuModuleGetFunction(&d->kernel[i], d->module, k->name);
+    CuResult r = d->api.cuModuleGetFunction(
+        &d->kernel[i], d->module[k->unit < d->n_modules ? k->unit : 0],
+        k->name);
     if (!cuda_well(&d->api, r, "cuModuleGetFunction", k->name, s))
         return false;
     if (!k->shared)

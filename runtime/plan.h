@@ -25,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PLAN_VERSION = 3, PLAN_MAX_RANK = 8 };
+enum { PLAN_VERSION = 4, PLAN_MAX_RANK = 8 };
 
 /* ---- kernels ------------------------------------------------------------ */
 
@@ -190,6 +190,7 @@ typedef struct PlanKernel {
     uint32_t conv;    /* cuda: 1 + a number in Plan.convs: no kernel of the
                          images, threads is 0; 0: it is one */
     const char *why;  /* cuda, convolutions: why it is one; NULL */
+    uint32_t unit;    /* cuda: the image's that it is in, of a GPU's images */
 } PlanKernel;
 
 /* A convolution or a gradient of one, by cuDNN.  Images and weights have the
@@ -219,9 +220,10 @@ typedef struct PlanConv {
 
 typedef enum PlanDevice { PLAN_CPU, PLAN_CUDA } PlanDevice;
 
-/* All cuda kernels of the plan, compiled for one kind of GPU.  A cubin runs on
- * GPUs of the same major number from its minor number on (with the letter a:
- * on just that one), PTX on all from its number on. */
+/* Cuda kernels of the plan, compiled for one kind of GPU: those of one unit;
+ * all units of an `arch` are the whole.  A cubin runs on GPUs of the same major
+ * number from its minor number on (with the letter a: on just that one), PTX on
+ * all from its number on. */
 typedef struct PlanImage {
     const char *arch; /* "sm_90", "sm_90a": a cubin; "compute_90": PTX, with a
                          zero at its end */
@@ -229,10 +231,11 @@ typedef struct PlanImage {
     int64_t bytes;
     int32_t cuda; /* version of what made it, 13000 is 13.0; a driver that
                      knows less may refuse it.  0: not known */
+    uint32_t unit;
 } PlanImage;
 
-/* Beside its kernels every image of a tgc has tgc_fetch, which makes a batch of
- * images that live on the device (codegen/cuda_fetch.cuh).  An image of the
+/* Beside the kernels, the last unit of a tgc has tgc_fetch, which makes a batch
+ * of images that live on the device (codegen/cuda_fetch.cuh).  An image of the
  * batch is a window of one of them: pixel (y, x) comes from (y0 + y, x0 + x *
  * step), and is black outside; in the box it is the mean. */
 typedef struct PlanRow {

@@ -42,7 +42,7 @@ static const PlanConv convs[] = {
     {.workspace = INT64_C(1) << 33}};
 static const PlanKernel kernels[] = {
     {.name = "k0", .threads = 256, .why = "cudnn = false"},
-    {.name = "k1", .shared = 4096, .conv = 2}};
+    {.name = "k1", .shared = 4096, .conv = 2, .unit = 7}};
 static const PlanGraph graphs[] = {
     {.name = "train",
      .inputs = inputs,
@@ -56,7 +56,7 @@ static const PlanGraph graphs[] = {
      .loss_step = -1},
     {.name = "eval"},
 };
-static const PlanImage images[] = {{"sm_90", "\1\0\2\0\377", 5, 13000}};
+static const PlanImage images[] = {{"sm_90", "\1\0\2\0\377", 5, 13000, 0}};
 static const Plan full = {
     .version = PLAN_VERSION,
     .model = "a",
@@ -172,6 +172,7 @@ static void test_same_after(void **state)
     assert_int_equal(p->kernels[0].threads, 256);
     assert_null(p->kernels[0].run);
     same_text(p->kernels[1].name, "k1");
+    assert_int_equal(p->kernels[1].unit, 7);
     assert_true(p->kernels[1].run == run_it);
     assert_int_equal(p->n_images, 1);
     assert_ptr_equal(p->images, images);

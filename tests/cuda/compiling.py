@@ -1,6 +1,7 @@
 """tgc compile --target cuda: images, the cache and the messages, with a library
 that stands in for NVRTC (fake_nvrtc.c), so that they show on any machine."""
 import os
+import re
 import sys
 
 import tgctest as t
@@ -20,10 +21,10 @@ class Place:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def compile(self, name, *options, target="cuda", **env):
+    def compile(self, name, *options, target="cuda", model=TINY, **env):
         env = {"TGC_NVRTC": FAKE, "XDG_CACHE_HOME": self.cache,
                "FAKE_NVRTC_COUNT": self.count_file, **env}
-        return t.run(t.TGC, "compile", TINY, "--target", target, "-o",
+        return t.run(t.TGC, "compile", model, "--target", target, "-o",
                      self.path(name), *options, env=env)
 
     def compiles(self):
@@ -45,24 +46,53 @@ def read(path):
 
 
 def check_cache(checks, p):
-    run = p.compile("cold")
-    checks.equal((run.status, p.compiles()), (0, 5),
+    """What is compiled is a unit of kernels for a GPU.  How many there are."""
+    run = p.compile("cold", "-v")
+    said = re.search(r"^tgc: sm_90: .* 0 of (\d+) units from the cache$",
+                     run.err, re.M)
+    units = int(said.group(1)) if said else 0
+    checks.that(units > 1, "kernels come in units", run.err)
+    checks.equal((run.status, p.compiles()), (0, 5 * units),
                  "four GPUs and PTX are compiled")
-    checks.equal(len(p.entries()), 5, "and kept")
+    checks.equal(len(p.entries()), 5 * units, "and kept")
     run = p.compile("cached", "-v")
     checks.equal((run.status, p.compiles()), (0, 0), "then taken from the cache")
-    checks.that("from the cache" in run.err, "-v says so", run.err)
+    checks.equal(run.err.count(f"{units} of {units} units from the cache"), 5,
+                 "-v says so")
     checks.that(read(p.path("cold")) == read(p.path("cached")),
                 "with the same program, byte for byte")
     p.compile("one", target="cuda:sm_90")
     checks.equal(p.compiles(), 0, "one GPU of those is in the cache, too")
     p.compile("other", FAKE_NVRTC_VERSION="13010")
-    checks.equal(p.compiles(), 5, "another NVRTC has entries of its own")
+    checks.equal(p.compiles(), 5 * units,
+                 "another NVRTC has entries of its own")
     p.compile("batch", "--set", "batch=3")
-    checks.equal(p.compiles(), 5, "other kernels have, too")
+    checks.that(p.compiles() > 5, "other kernels have, too")
+    return units
 
 
-def check_damage(checks, p):
+def check_shared(checks, p):
+    """Models that have most kernels in common have most units in common."""
+    resnet = os.path.join(t.MODELS, "resnet.net")
+    counts = []
+    for depth in (14, 20, 26):
+        p.compile("resnet", "-D", f"depth={depth}", target="cuda:sm_90",
+                  model=resnet).must()
+        counts.append(p.compiles())
+    checks.that(counts[0] > 5 and counts[1] < counts[0] and counts[2] < 3,
+                "deeper ResNets take units of shallower ones", counts)
+    text = ""
+    with open(resnet) as file:
+        text = file.read()
+    moved = p.path("moved.net")
+    with open(moved, "w") as file:
+        file.write("\n\n# two lines further down\n" + text)
+    p.compile("resnet", "-D", "depth=26", target="cuda:sm_90",
+              model=moved).must()
+    checks.equal(p.compiles(), 0, "lines and names of the model do not matter")
+
+
+def check_damage(checks, p, units):
     def cut(data):
         return data[:-1]
 
@@ -81,14 +111,14 @@ def check_damage(checks, p):
             with open(path, "wb") as file:
                 file.write(data)
         run = p.compile("damaged")
-        checks.equal((run.status, p.compiles()), (0, 5),
+        checks.equal((run.status, p.compiles()), (0, 5 * units),
                      f"entries {what} are made anew")
         checks.that(read(p.path("damaged")) == wanted, "to the same program")
         p.compile("damaged")
         checks.equal(p.compiles(), 0, "and are good again")
 
 
-def check_no_cache(checks, p):
+def check_no_cache(checks, p, units):
     blocked = p.path("blocked")
     with open(blocked, "w") as file:
         file.write("a file where the folder should be")
@@ -97,10 +127,11 @@ def check_no_cache(checks, p):
                       ("no place for a cache",
                        {"XDG_CACHE_HOME": "", "HOME": ""})]:
         run = p.compile("uncached", **env)
-        checks.equal((run.status, p.compiles()), (0, 5), f"{what} is no mistake")
+        checks.equal((run.status, p.compiles()), (0, 5 * units),
+                     f"{what} is no mistake")
 
 
-def check_messages(checks, p):
+def check_messages(checks, p, units):
     for name in ("cuda:sm_70", "cuda:", "cuda:sm_900", "cuda:compute_90",
                  "cuda:90", "gpu"):
         run = p.compile("bad", target=name)
@@ -114,7 +145,7 @@ def check_messages(checks, p):
     checks.refused(run, "12.0.*does not know sm_120", "an NVRTC too old")
     checks.that(not os.path.exists(p.path("bad")), "no program is left")
     run = p.compile("older", FAKE_NVRTC_VERSION="12000")
-    checks.equal((run.status, p.compiles()), (0, 3),
+    checks.equal((run.status, p.compiles()), (0, 3 * units),
                  "without a name it makes what it can")
     checks.that("sm_100" in run.err and "sm_120" in run.err,
                 "and says what it cannot", run.err)
@@ -130,13 +161,16 @@ def check_refusal(checks, p):
     tmp = p.path("tmp")
     os.mkdir(tmp)
     run = p.compile("refused", "--set", "batch=5", TMPDIR=tmp,
-                    FAKE_NVRTC_REFUSE="tgc_gemm<k")
+                    FAKE_NVRTC_REFUSE="tgc_gemm<")
     checks.refused(run, r"refuses the kernel of (matmul|conv).*tiny\.net:\d+:\d+"
                    r".*kernels\.cu, line \d+.*planted", "a kernel that NVRTC "
                    "refuses is named with its line")
+    line = int(re.search(r"kernels\.cu, line (\d+)", run.err).group(1))
     kept = [os.path.join(tmp, d, "kernels.cu") for d in os.listdir(tmp)]
-    checks.that(len(kept) == 1 and b"tgc_gemm<k" in read(kept[0]),
+    checks.that(len(kept) == 1 and b"tgc_gemm<" in read(kept[0]),
                 "its source is kept", kept)
+    checks.that(b"tgc_gemm<" in read(kept[0]).split(b"\n")[line - 1],
+                "with the line that the message means")
     checks.equal(set(os.listdir(p.folder)) - before, {"tmp", "count"},
                  "and nothing else")
 
@@ -144,10 +178,11 @@ def check_refusal(checks, p):
 def main():
     checks = t.Checks()
     p = Place(t.scratch("cuda_compiling"))
-    check_cache(checks, p)
-    check_damage(checks, p)
-    check_no_cache(checks, p)
-    check_messages(checks, p)
+    units = check_cache(checks, p)
+    check_shared(checks, p)
+    check_damage(checks, p, units)
+    check_no_cache(checks, p, units)
+    check_messages(checks, p, units)
     check_refusal(checks, p)
     checks.done()
 

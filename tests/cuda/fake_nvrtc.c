@@ -65,8 +65,11 @@ int nvrtcDestroyProgram(Fake **f)
 static int refuse(Fake *f, const char *at)
 {
     int line = 1;
-    for (const char *s = f->source; s < at; s++)
+    for (const char *s = f->source; s < at; s++) {
         line += *s == '\n';
+        if (*s == '\n' && sscanf(s + 1, "#line %d", &line) == 1)
+            line--; /* of the line that follows */
+    }
     free(f->log);
     f->log = malloc(100);
     sprintf(f->log, "kernels.cu(%d): error: planted\n\n1 error\n", line);

@@ -75,16 +75,16 @@ def model_kernels(path, precision):
                  *options).must().out
     ends = [m.end() for m in re.finditer(
         r'^extern "C" __global__.*?^}\n\n', text, re.S | re.M)]
-    first = re.search(r"^(static __device__ void|struct) k0_", text, re.M)
+    first = re.search(r"^(static __device__ void|struct) \w+_[0-9a-f]{10}_",
+                      text, re.M)
     begin = text.rindex("\n/* ", 0, first.start()) + 1  # its comment
     kernels = {}
     for start, end in zip([begin] + ends, ends):
         body = text[start:end]
         body = body[body.index("*/") + 3:]  # the comment names the model
+        # the name goes by what is in it
         name = re.search(r"__launch_bounds__\([^)]*\)\n(\w+)\(", body).group(1)
-        body = re.sub(rf"\b{name}(?=_part|_after|_p\b|\b)", "@", body)
-        digest = hashlib.sha256(body.encode()).hexdigest()[:16]
-        kernels[f"{re.sub('^k[0-9]+_', '', name)}_{digest}"] = body
+        kernels[name] = body
     return text[:begin], kernels
 
 
@@ -132,8 +132,7 @@ def compile_all(checks, head, kernels, version):
                 left.append(name)
         for i in range(0, len(left), A_UNIT):
             unit = left[i:i + A_UNIT]
-            jobs.append((head + "".join(kernels[n][0].replace("@", n)
-                                        for n in unit), gpu))
+            jobs.append((head + "".join(kernels[n][0] for n in unit), gpu))
             members.append(unit)
     print(f"        {len(kernels)} different kernels, {len(jobs)} units to "
           f"compile, {len(spilled)} results kept from before")

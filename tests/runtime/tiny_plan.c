@@ -171,16 +171,16 @@ static void update_w(const KernelCall *c, int64_t begin, int64_t end)
 
 #define KERNEL(name, function, threads)                                        \
     {                                                                          \
-#name, function, 0, 0, 0, NULL                                         \
+#name, function, 0, 0, 0, NULL, 0                                      \
     }
 #else
 #define KERNEL(name, function, threads)                                        \
     {                                                                          \
-#name, NULL, threads, 0, 0, NULL                                       \
+#name, NULL, threads, 0, 0, NULL, 0                                    \
     }
 static const PlanImage images[] = {
-    {"sm_90", "\177ELF, as far as an emulator looks", 40, 13000},
-    {"compute_80", ".version 9.0", 13, 13000},
+    {"sm_90", "\177ELF, as far as an emulator looks", 40, 13000, 0},
+    {"compute_80", ".version 9.0", 13, 13000, 0},
 };
 #endif
 
