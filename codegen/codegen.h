@@ -10,6 +10,7 @@
 
 #include "ir.h"
 #include "target.h"
+#include "tiles.h"
 #include <stdio.h>
 
 typedef struct CodegenOptions {
@@ -21,6 +22,9 @@ typedef struct CodegenOptions {
     const char *runtime;    /* folder with libtgcrt.a and plan.h */
     bool verbose;           /* say what is run, and how long it took */
     int jobs;               /* cc processes at once; 0: as many as cores */
+    const TileTable *tiles; /* cuda: measured tiles of products; or NULL */
+    int tiles_each;         /* cuda: put so many tiles of each product in, to be
+                               measured (bench --tune); 0: one */
 } CodegenOptions;
 
 /* "cpu", "cuda", "cuda:sm_90"; NULL for another name.  Owned by the library. */
@@ -35,6 +39,12 @@ const char *target_arch(const char *name);
  * failure whatever was there stays. */
 bool codegen_compile(const Module *m, const CodegenOptions *o,
                      const char *output, Error *e);
+
+/* Compiles it with so many tiles of each product, runs that on this machine's
+ * GPU, and adds what is best to the file of tiles. */
+enum { CODEGEN_TILES = 5 };
+bool codegen_tune(const Module *m, const CodegenOptions *o, const char *path,
+                  Error *e);
 
 /* What is taken where CC says nothing, and what links OpenMP. */
 const char *codegen_cc(void);

@@ -370,7 +370,7 @@ static bool check_output(const char *output, Error *e)
 static Program *lower_module(const Module *m, const CodegenOptions *o, Error *e)
 {
     double start = seconds();
-    Program *p = program_new(m, o->target, e);
+    Program *p = program_new(m, o, e);
     if (p && o->verbose)
         fprintf(stderr, "tgc: lowered to %zu kernels: %.2f s\n",
                 p->kernels->n_kernels, seconds() - start);

@@ -239,18 +239,38 @@ static double tile_cost(const Problem *p, const Tile *t)
     return waves * block * (threads < 128 ? 2 : threads < 256 ? 1.1 : 1);
 }
 
+static bool tile_suits(const Problem *p, const Tile *t)
+{
+    return t->mma == dtype_is_half(p->dtype) &&
+           (p->dtype != DT_F64 || t->bm <= 64); /* twice the shared memory */
+}
+
 const Tile *choose_tile(const Problem *p)
 {
     const Tile *best = NULL;
     for (int i = 0; i < TILES; i++) {
         const Tile *t = &tile_table[i];
-        if (t->mma != dtype_is_half(p->dtype) ||
-            (p->dtype == DT_F64 && t->bm > 64)) /* twice the shared memory */
-            continue;
-        if (!best || tile_cost(p, t) < tile_cost(p, best))
+        if (tile_suits(p, t) && (!best || tile_cost(p, t) < tile_cost(p, best)))
             best = t;
     }
     return best;
+}
+
+static const char *tile_name(const Tile *t, Arena *a)
+{
+    return arena_printf(a, "%dx%d/%dx%d", t->bm, t->bn, t->tm, t->tn);
+}
+
+const Tile *tile_named(const Problem *p, const char *name)
+{
+    const Tile *found = NULL;
+    Arena *a = arena_new();
+    for (int i = 0; i < TILES && !found; i++)
+        if (tile_suits(p, &tile_table[i]) &&
+            !strcmp(tile_name(&tile_table[i], a), name))
+            found = &tile_table[i];
+    arena_free(a);
+    return found;
 }
 
 int64_t cuda_gemm_call(const Type *x, const Type *w, const Type *y,
@@ -297,4 +317,26 @@ int64_t cuda_gemm_tile(const Graph *g, const Node *n)
     if (!problem_of(g, n, &p) || !has_tile(&p, &n->type[0]))
         return 0;
     return choose_tile(&p)->bm;
+}
+
+int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
+                    Arena *a)
+{
+    Problem p;
+    const Tile *sorted[TILES];
+    int found = 0;
+    problem_of(g, n, &p);
+    for (int i = 0; i < TILES; i++) {
+        if (!tile_suits(&p, &tile_table[i]))
+            continue;
+        int at = found++;
+        double cost = tile_cost(&p, &tile_table[i]);
+        for (; at && tile_cost(&p, sorted[at - 1]) > cost; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = &tile_table[i];
+    }
+    found = found < most ? found : most;
+    for (int i = 0; i < found; i++)
+        tile[i] = tile_name(sorted[i], a);
+    return found;
 }

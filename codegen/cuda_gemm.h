@@ -25,9 +25,17 @@ bool cuda_gemm_fits(const Graph *g, const Node *n);
 int64_t cuda_gemm_tile(const Graph *g, const Node *n);
 
 /* Prints the kernel `name` of a step of such a node, and of what is fused after
- * it.  False with a message. */
-bool cuda_gemm_print(const Graph *g, const Step *s, const char *name, FILE *out,
-                     CudaGemm *c, Error *e);
+ * it, in the tile of this name; NULL: the one that the model of costs takes.
+ * False with a message. */
+bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
+                     const char *tile, FILE *out, CudaGemm *c, Error *e);
+
+/* Names of tiles for such a node, at most so many, the best by the model first:
+ * "64x32/2x2", results of a block, then of a thread (half types: warps of a
+ * block).  Whether what is fused around it fits one, its printing says.  How
+ * many there are. */
+int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
+                    Arena *a);
 
 /* Images to a partial result of a weight gradient: a divisor of the batch, so
  * that there are enough parts to fill a GPU. */

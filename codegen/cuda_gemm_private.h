@@ -39,6 +39,7 @@ bool problem_of(const Graph *g, const Node *n, Problem *p);
 /* Neighbours of operand i, a or b, that are read at once. */
 int operand_vector(const Problem *p, int i);
 const Tile *choose_tile(const Problem *p);
+const Tile *tile_named(const Problem *p, const char *name); /* NULL: none */
 int threads_of(const Tile *t);
 int64_t blocks_of(const Problem *p, const Tile *t);
 

@@ -252,7 +252,7 @@ bool codegen_estimate(const Module *m, const CodegenOptions *o, Calibration *c,
     Part part[2];
     Measuring x = {.o = o, .module = m, .calibration = c, .error = e};
     *out = (Estimate){0};
-    x.program = program_new(m, o->target, e);
+    x.program = program_new(m, o, e);
     if (!x.program)
         return false;
     x.threads = (int)target_threads(m);

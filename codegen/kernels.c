@@ -116,14 +116,40 @@ static bool text_same(const void *key, uint32_t id)
     return !strcmp(t->k->kernel[id - 1].text, t->text);
 }
 
+static const char *step_op(const Graph *g, const Step *s)
+{
+    uint32_t anchor = step_anchor(g, s);
+    return g->node[anchor ? anchor : s->last].op->name;
+}
+
+static uint64_t head_hash(void)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    print_cuda_head(f);
+    fclose(f);
+    uint64_t hash = hash_text(0, text);
+    free(text);
+    return hash;
+}
+
+const char *kernels_text_name(Kernels *k, const Graph *g, const Step *s,
+                              const char *text)
+{
+    if (!k->head)
+        k->head = head_hash();
+    return arena_printf(k->arena, "%s_%010" PRIx64, step_op(g, s),
+                        hash_text(k->head, text) >> (64 - NAME_BITS));
+}
+
 /* On a GPU a kernel is called by what is in it, so that its image may be taken
  * from another model's compile; and where a unit ends follows from what is in
  * it, so that a kernel more or less changes one unit, not all that follow. */
-static void name_by_text(Kernels *k, KernelText *t, const char *op,
-                         uint64_t hash)
+static void name_by_text(Kernels *k, const Graph *g, const Step *s,
+                         KernelText *t, uint64_t hash)
 {
-    t->name =
-        arena_printf(k->arena, "%s_%010" PRIx64, op, hash >> (64 - NAME_BITS));
+    t->name = kernels_text_name(k, g, s, t->text);
     t->unit = k->unit;
     k->in_unit++;
     if (k->in_unit < UNIT_LEAST ||
@@ -140,15 +166,13 @@ uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
     uint64_t hash = hash_text(0, text);
     uint32_t id = hash_find(&k->by_text, hash, text_same, &(TextKey){k, text});
     if (!id) {
-        uint32_t anchor = step_anchor(g, s);
-        const char *op = g->node[anchor ? anchor : s->last].op->name;
-        KernelText t = {.name =
-                            arena_printf(k->arena, "k%zu_%s", k->n_kernels, op),
+        KernelText t = {.name = arena_printf(k->arena, "k%zu_%s", k->n_kernels,
+                                             step_op(g, s)),
                         .about = about_step(g, s, k->arena),
                         .what = what_and_where(g, s, k->arena),
                         .text = arena_strdup(k->arena, text)};
         if (target_is_cuda(k->target))
-            name_by_text(k, &t, op, hash);
+            name_by_text(k, g, s, &t, hash);
         ARENA_PUSH(k->arena, k->kernel, k->n_kernels, k->cap_kernels, t);
         id = (uint32_t)k->n_kernels;
         hash_add(&k->by_text, k->arena, hash, id);

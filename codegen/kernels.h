@@ -10,6 +10,7 @@
 #include "lib.h"
 #include "plan.h"
 #include "target.h"
+#include "tiles.h"
 #include <stdio.h>
 
 typedef struct KernelText {
@@ -29,9 +30,20 @@ typedef struct StepCode {
     int64_t parts;
 } StepCode;
 
+/* cuda: a kernel in another tile than the model of costs takes (plan.h). */
+typedef struct KernelCandidate {
+    uint32_t instead, kernel;
+    int64_t parts;
+    const char *tile;
+} KernelCandidate;
+
 typedef struct Kernels {
     Arena *arena;
-    const Target *target; /* its kernels, in its language */
+    const Target *target;   /* its kernels, in its language */
+    const TileTable *tiles; /* cuda: what was measured; NULL: nothing */
+    int tiles_each;         /* cuda: candidates of a product; 0: none */
+    KernelCandidate *candidate;
+    size_t n_candidates, cap_candidates;
     KernelText *kernel;
     size_t n_kernels, cap_kernels;
     PlanConv *conv; /* Plan.convs */
@@ -43,6 +55,7 @@ typedef struct Kernels {
     int64_t scratch_bytes; /* most that a step wants */
     HashTable by_text, by_lib;
     uint32_t unit, in_unit; /* cuda: that the next kernel is in; of how many */
+    uint64_t head;          /* cuda: hash of what all kernels begin with */
 } Kernels;
 
 Kernels *kernels_new(const Target *t);
@@ -56,6 +69,9 @@ bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
  * which its name is @; a new one where there is none yet. */
 uint32_t kernels_add_text(Kernels *k, const Graph *g, const Step *s,
                           const char *text);
+/* What kernels_add_text would call it on a GPU. */
+const char *kernels_text_name(Kernels *k, const Graph *g, const Step *s,
+                              const char *text);
 /* kernels_add, for CUDA. */
 bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
                       Error *e);

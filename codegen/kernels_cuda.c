@@ -5,8 +5,12 @@
 #include "kernels.h"
 #include "print_cuda.h"
 #include <stdlib.h>
+#include <string.h>
 
-/* In the text the kernel's name is @. */
+enum { TILES_MOST = 32 }; /* of a product */
+
+/* ---- texts, in which the kernel's name is @ ----------------------------- */
+
 static bool print_generic(const Graph *g, const Step *s, FILE *f, CudaGemm *c,
                           Error *e)
 {
@@ -20,34 +24,105 @@ static bool print_generic(const Graph *g, const Step *s, FILE *f, CudaGemm *c,
     return kernel != NULL;
 }
 
-bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
-                      Error *e)
+/* Of a product, in a tile of this name (NULL: the model's), or of anything
+ * else.  To be freed; NULL with a message. */
+static char *step_text(const Graph *g, const Step *s, const char *tile,
+                       CudaGemm *c, Error *e)
 {
     char *text;
     size_t size;
-    CudaGemm c = {0};
-    bool ok = true;
+    bool ok;
+    FILE *f = open_memstream(&text, &size);
+    *c = (CudaGemm){0};
+    if (step_anchor(g, s))
+        ok = cuda_gemm_print(g, s, "@", tile, f, c, e);
+    else
+        ok = print_generic(g, s, f, c, e);
+    fclose(f);
+    if (ok && (c->parts < 1 || c->parts > INT32_MAX))
+        ok = error_set(e, "more blocks than a grid can have");
+    if (ok)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* ---- tiles -------------------------------------------------------------- */
+
+/* The same in the tile that was measured to be best, if one was and it fits. */
+static char *measured_text(Kernels *k, const Graph *g, const Step *s,
+                           const char *model, CudaGemm *c)
+{
+    const TileRow *row =
+        tiles_find(k->tiles, kernels_text_name(k, g, s, model));
+    CudaGemm other;
+    Error ignored;
+    if (!row || strcmp(row->who, "tgc"))
+        return NULL;
+    char *text = step_text(g, s, row->tile, &other, &ignored);
+    if (text)
+        *c = other;
+    return text;
+}
+
+static uint32_t add_text(Kernels *k, const Graph *g, const Step *s,
+                         const char *text, const CudaGemm *c)
+{
+    uint32_t id = kernels_add_text(k, g, s, text);
+    k->kernel[id].threads = c->threads;
+    k->kernel[id].shared = c->shared;
+    return id;
+}
+
+/* The model's tile first, whose kernel is `instead`. */
+static void add_candidates(Kernels *k, const Graph *g, const Step *s,
+                           uint32_t instead)
+{
+    const char *tile[TILES_MOST];
+    const Node *anchor = &g->node[step_anchor(g, s)];
+    int n = cuda_gemm_tiles(g, anchor, tile, TILES_MOST, k->arena);
+    int left = k->tiles_each;
+    for (int i = 0; i < n && left; i++) {
+        CudaGemm c;
+        Error ignored;
+        char *text = step_text(g, s, tile[i], &c, &ignored);
+        if (!text)
+            continue;
+        uint32_t id = add_text(k, g, s, text, &c);
+        k->kernel[id].uses--; /* no step does */
+        left--;
+        ARENA_PUSH(k->arena, k->candidate, k->n_candidates, k->cap_candidates,
+                   ((KernelCandidate){instead, id, c.parts, tile[i]}));
+        free(text);
+    }
+}
+
+bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
+                      Error *e)
+{
+    CudaGemm c;
+    uint32_t anchor = step_anchor(g, s);
     if (cudnn_is_step(g, s)) {
         cudnn_add(k, g, s, code);
         return true;
     }
-    FILE *f = open_memstream(&text, &size);
-    uint32_t anchor = step_anchor(g, s);
-    if (anchor)
-        ok = cuda_gemm_print(g, s, "@", f, &c, e);
-    else
-        ok = print_generic(g, s, f, &c, e);
-    fclose(f);
-    if (ok && (c.parts < 1 || c.parts > INT32_MAX))
-        ok = error_set(e, "more blocks than a grid can have");
-    if (ok) {
-        *code =
-            (StepCode){kernels_add_text(k, g, s, text), UINT32_MAX, c.parts};
-        k->kernel[code->kernel].threads = c.threads;
-        k->kernel[code->kernel].shared = c.shared;
-        if (anchor)
-            k->kernel[code->kernel].why = cudnn_refusal(g, &g->node[anchor]);
+    char *text = step_text(g, s, NULL, &c, e);
+    if (!text)
+        return false;
+    if (k->tiles && anchor) {
+        char *better = measured_text(k, g, s, text, &c);
+        if (better) {
+            free(text);
+            text = better;
+        }
     }
+    size_t known = k->n_kernels;
+    uint32_t id = add_text(k, g, s, text, &c);
+    *code = (StepCode){id, UINT32_MAX, c.parts};
     free(text);
-    return ok;
+    if (anchor)
+        k->kernel[id].why = cudnn_refusal(g, &g->node[anchor]);
+    if (k->tiles_each && k->n_kernels > known && anchor)
+        add_candidates(k, g, s, id);
+    return true;
 }

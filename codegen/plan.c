@@ -131,6 +131,17 @@ static void fill_kernels(Plan *plan, const Kernels *k, Arena *a)
     }
 }
 
+static void fill_candidates(Plan *plan, const Kernels *k, Arena *a)
+{
+    PlanCandidate *p = arena_array(a, k->n_candidates + 1, sizeof *p);
+    plan->candidates = p;
+    plan->n_candidates = (uint32_t)k->n_candidates;
+    for (size_t i = 0; i < k->n_candidates; i++) {
+        const KernelCandidate *c = &k->candidate[i];
+        p[i] = (PlanCandidate){c->instead, c->kernel, c->parts, c->tile};
+    }
+}
+
 /* ---- a graph's tables --------------------------------------------------- */
 
 static const char *buffer_name(const Graph *g, const Buffer *b)
@@ -277,6 +288,7 @@ const Plan *plan_new(const Program *p, Arena *a)
     plan->convs = p->kernels->conv;
     plan->n_convs = (uint32_t)p->kernels->n_convs;
     fill_kernels(plan, p->kernels, a);
+    fill_candidates(plan, p->kernels, a);
     plan->graphs = graph;
     plan->n_graphs = (uint32_t)p->n_graphs;
     for (size_t i = 0; i < p->n_graphs; i++)

@@ -292,14 +292,16 @@ static bool print_after(const Problem *p, const Graph *g, const Step *s,
     return f->bytes >= 0;
 }
 
-bool cuda_gemm_print(const Graph *g, const Step *s, const char *name, FILE *out,
-                     CudaGemm *c, Error *e)
+bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
+                     const char *tile, FILE *out, CudaGemm *c, Error *e)
 {
     Problem p;
     Before b;
     After f = {0};
     problem_of(g, &g->node[step_anchor(g, s)], &p);
-    const Tile *t = choose_tile(&p);
+    const Tile *t = tile ? tile_named(&p, tile) : choose_tile(&p);
+    if (!t)
+        return error_set(e, "there is no tile %.32s for this product", tile);
     bool ok = print_before(&p, g, s, name, &b, e) &&
               print_after(&p, g, s, t, name, &f, e);
     if (ok) {

@@ -144,13 +144,15 @@ static bool add_graph(Program *p, ProgramGraph *pg, Error *e)
     return true;
 }
 
-Program *program_new(const Module *m, const Target *t, Error *e)
+Program *program_new(const Module *m, const CodegenOptions *o, Error *e)
 {
     Arena *a = arena_new();
     Program *p = arena_alloc(a, sizeof *p);
     p->arena = a;
     p->module = m;
-    p->kernels = kernels_new(t);
+    p->kernels = kernels_new(o->target);
+    p->kernels->tiles = o->tiles;
+    p->kernels->tiles_each = o->tiles_each;
     p->n_graphs = m->n_graphs;
     p->graph = arena_array(a, m->n_graphs, sizeof *p->graph);
     for (size_t i = 0; i < m->n_graphs; i++) {

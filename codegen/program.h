@@ -38,7 +38,7 @@ typedef struct Program {
 } Program;
 
 /* NULL with a message; free with program_free. */
-Program *program_new(const Module *m, const Target *t, Error *e);
+Program *program_new(const Module *m, const CodegenOptions *o, Error *e);
 void program_free(Program *p); /* NULL is fine */
 
 /* plan.c: the tables, in the arena, which may hold what the program does. */

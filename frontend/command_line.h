@@ -41,6 +41,8 @@ typedef struct CommandLine {
     bool max_batch, schedule;
     bool cudnn, no_cudnn; /* as setting cudnn */
     const char *calibration, *gpu, *epochs;
+    bool autotune, tunable;
+    const char *tune_file;
     const char *weights;    /* export */
     bool average;           /* export */
     const char *save_temps; /* "" where no folder was named; NULL: not asked */

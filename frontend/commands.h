@@ -8,6 +8,7 @@
  *     command_export.c     to a file for other programs
  *     command_run_all.c    one model after the other
  *     command_schedule.c   the learning rate over the epochs
+ *     command_tune.c       tiles for a GPU, measured
  */
 #ifndef TGC_COMMANDS_H
 #define TGC_COMMANDS_H
@@ -76,6 +77,11 @@ bool estimate_one(const CommandLine *c, EstimateRow *row, Arena *a);
 
 /* command_run_all.c: 128 + a signal that ended it. */
 int run_all(const CommandLine *c);
+
+/* command_tune.c: tiles for a GPU, measured first where that is wanted.  False
+ * after a message; free with tiles_free. */
+bool tiles_open(TileTable *t, const CommandLine *c, const Module *m,
+                CodegenOptions *o);
 
 /* command_export.c */
 int run_export(const CommandLine *c);

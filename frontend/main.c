@@ -401,10 +401,7 @@ static bool known_emit(const char *kind)
 static int compile_program(const CommandLine *c, const Module *m,
                            CodegenOptions *o)
 {
-    char runtime[PATH_SIZE], temps[PATH_SIZE];
-    if (!find_runtime(runtime))
-        return 1;
-    o->runtime = runtime;
+    char temps[PATH_SIZE];
     if (c->save_temps && !*c->save_temps) {
         snprintf(temps, sizeof temps, "%s.temps", c->output);
         o->save_temps = temps;
@@ -434,9 +431,18 @@ static int compile_module(const CommandLine *c, Module *m)
     if (!module_fits(c, m))
         return 1;
     CodegenOptions o = codegen_options(c);
-    if (!c->emit)
-        return compile_program(c, m, &o);
-    return !strcmp(c->emit, "ir") ? print_module(c, m) : emit_text(c, m, &o);
+    if (c->emit && !strcmp(c->emit, "ir"))
+        return print_module(c, m);
+    char runtime[PATH_SIZE] = "";
+    if ((!c->emit || c->autotune) && !find_runtime(runtime))
+        return 1;
+    TileTable tiles;
+    o.runtime = runtime;
+    int code = !tiles_open(&tiles, c, m, &o) ? 1
+               : c->emit                     ? emit_text(c, m, &o)
+                                             : compile_program(c, m, &o);
+    tiles_free(&tiles);
+    return code;
 }
 
 int run_compile(const CommandLine *c)

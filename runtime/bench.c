@@ -1,4 +1,5 @@
 /* bench.c: the command `bench`: training steps on one synthetic batch. */
+#include "bench_tune.h"
 #include "clock.h"
 #include "commands.h"
 #include "format.h"
@@ -245,7 +246,21 @@ static bool bench_run(Bench *b, Status *s)
     if (!bench_measure(b, s))
         return false;
     bench_print(b);
-    return !b->session.options->profile || bench_profile(b, s);
+    if (b->session.options->profile && !bench_profile(b, s))
+        return false;
+    return !b->session.options->tune ||
+           tune_run(b->session.executor, b->graph, b->steps,
+                    b->session.options->tune, s);
+}
+
+static bool can_tune(const Plan *plan, Status *s)
+{
+    if (plan->device != PLAN_CUDA)
+        return status_fail(s, "--tune measures programs for a GPU (tgc compile "
+                              "--target cuda --tunable)");
+    return plan->n_candidates ||
+           status_fail(s, "--tune: this program has one tile for each product "
+                          "(tgc compile --tunable puts others in)");
 }
 
 int command_bench(const Plan *plan, const Options *o, Status *s)
@@ -257,8 +272,13 @@ int command_bench(const Plan *plan, const Options *o, Status *s)
     if (o->time)
         return command_time(plan, o, s);
     Bench b = {.began = clock_now()};
-    bool done = session_open(&b.session, plan, o, s) && bench_run(&b, s);
+    Plan *copy = NULL;
+    if (o->tune && (!can_tune(plan, s) || !(copy = tune_plan(plan, s))))
+        return 1;
+    bool done =
+        session_open(&b.session, copy ? copy : plan, o, s) && bench_run(&b, s);
     session_close(&b.session);
+    free(copy);
     free(b.seconds);
     return done ? 0 : 1;
 }

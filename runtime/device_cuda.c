@@ -72,12 +72,16 @@ static int attribute(const CudaDevice *d, int which)
 static void describe(Executor *e, const char *image)
 {
     const CudaDevice *d = e->device;
-    char name[128] = "GPU", total[32], free_[32];
+    char total[32], free_[32];
     size_t have = 0, all = 0;
-    d->api.cuDeviceGetName(name, sizeof name - 1, d->device);
+    snprintf(e->gpu, sizeof e->gpu, "GPU");
+    d->api.cuDeviceGetName(e->gpu, sizeof e->gpu - 1, d->device);
+    snprintf(e->arch, sizeof e->arch, "sm_%d",
+             10 * attribute(d, CU_COMPUTE_MAJOR) +
+                 attribute(d, CU_COMPUTE_MINOR));
     d->api.cuMemGetInfo_v2(&have, &all);
     snprintf(e->about, sizeof e->about,
-             "%s (%s of %s free), driver %d.%d, kernels for %s%s", name,
+             "%s (%s of %s free), driver %d.%d, kernels for %s%s", e->gpu,
              format_bytes((double)have, free_, sizeof free_),
              format_bytes((double)all, total, sizeof total),
              d->api.version / 1000, d->api.version % 1000 / 10, image,

@@ -45,6 +45,7 @@ struct Executor {
     const DeviceKind *kind;
     void *device; /* of a kind with more to remember */
     char about[256];
+    char gpu[128], arch[16]; /* "NVIDIA H200", "sm_90"; cpu: "" */
     int threads;
     bool poison, sparse;
     bool replays; /* a run with a bad loss has left the states as they were */

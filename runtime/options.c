@@ -122,6 +122,10 @@ static const OptionSpec option_table[] = {
     {"--time", "STEPS", VERB_BENCH, OPTION_TEXT, FIELD(time), NULL,
      "seconds that single steps of a graph take, by number: --time "
      "train:3,17 (tgc estimate asks so)"},
+    {"--tune", "FILE", VERB_BENCH, OPTION_TEXT, FIELD(tune), NULL,
+     "on a GPU, of a program that was compiled with --tunable: time each "
+     "product's tiles, --steps times, and write the best to FILE, for tgc "
+     "compile --tune-file"},
     {"--help", NULL, ALL | VERB_REPORT, OPTION_FLAG, FIELD(help), NULL, "print this"},
 };
 /* clang-format on */

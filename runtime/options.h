@@ -24,7 +24,7 @@ typedef struct Options {
     Verb verb;
     bool help, json, no_augment, no_shuffle, profile;
     bool overwrite, print_config, no_report, check, validation;
-    const char *data, *init, *resume, *weights, *save_dir, *log, *time;
+    const char *data, *init, *resume, *weights, *save_dir, *log, *time, *tune;
     const char *device;
     const char *load, *skip;   /* parts of --init's weights; NULL: all, none */
     int64_t steps, save_every; /* -1: not given */

@@ -234,6 +234,15 @@ typedef struct PlanImage {
     uint32_t unit;
 } PlanImage;
 
+/* A kernel that does what another does, in a tile of another size, for bench
+ * --tune. */
+typedef struct PlanCandidate {
+    uint32_t instead; /* kernel that the steps run */
+    uint32_t kernel;
+    int64_t parts;    /* of such a step */
+    const char *tile; /* its name, for the file of tiles */
+} PlanCandidate;
+
 /* Beside the kernels, the last unit of a tgc has tgc_fetch, which makes a batch
  * of images that live on the device (codegen/cuda_fetch.cuh).  An image of the
  * batch is a window of one of them: pixel (y, x) comes from (y0 + y, x0 + x *
@@ -264,6 +273,8 @@ typedef struct Plan {
     uint32_t n_convs;
     const PlanKernel *kernels;
     uint32_t n_kernels;
+    const PlanCandidate *candidates; /* by `instead`: itself, then the others */
+    uint32_t n_candidates;
     const PlanGraph *graphs;
     uint32_t n_graphs;
     uint8_t device;          /* PlanDevice: what the kernels are made for */

@@ -60,6 +60,9 @@ static const PlanLink kernel_link[] = {
 };
 static const PlanShape kernel_shape = SHAPE(PlanKernel, kernel_link);
 
+static const PlanLink candidate_link[] = {TEXT(PlanCandidate, tile)};
+static const PlanShape candidate_shape = SHAPE(PlanCandidate, candidate_link);
+
 static const PlanLink plan_link[] = {
     TEXT(Plan, model),
     TEXT(Plan, compiler),
@@ -69,6 +72,7 @@ static const PlanLink plan_link[] = {
     TABLE(Plan, lib, n_libs, &lib_shape),
     TABLE(Plan, convs, n_convs, &conv_shape),
     TABLE(Plan, kernels, n_kernels, &kernel_shape),
+    TABLE(Plan, candidates, n_candidates, &candidate_shape),
     TABLE(Plan, graphs, n_graphs, &graph_shape),
 };
 const PlanShape plan_shape = SHAPE(Plan, plan_link);

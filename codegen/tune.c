@@ -1,0 +1,75 @@
+/* tune.c: --autotune: a program with several tiles of each product, which times
+ * them on this machine's GPU and writes the file of tiles. */
+#include "codegen.h"
+#include "process.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096, SAID_SIZE = 400 };
+
+typedef struct Tuning {
+    char folder[PATH_SIZE], binary[PATH_SIZE + 16], log[PATH_SIZE + 16];
+    sigset_t signals;
+} Tuning;
+
+static bool make_folder(Tuning *t, Error *e)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(t->folder, sizeof t->folder, "%.3000s/tgc-XXXXXX",
+             tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(t->folder))
+        return error_set(e, "cannot make a folder like %.200s", t->folder);
+    snprintf(t->binary, sizeof t->binary, "%s/tiles", t->folder);
+    snprintf(t->log, sizeof t->log, "%s/log", t->folder);
+    return true;
+}
+
+/* The last line of what the program said. */
+static void last_line(const Tuning *t, char said[SAID_SIZE])
+{
+    char line[SAID_SIZE];
+    FILE *f = fopen(t->log, "r");
+    said[0] = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (line[0] != '\n')
+            memcpy(said, line, sizeof line);
+    if (f)
+        fclose(f);
+    said[strcspn(said, "\n")] = 0;
+}
+
+static bool run_it(const Tuning *t, const char *path, Error *e)
+{
+    char said[SAID_SIZE], *file = strdup(path);
+    char *argv[] = {(char *)t->binary, "bench", "--tune", file, NULL};
+    Command command = {.argv = argv, .log = t->log};
+    int failed = 0;
+    bool ok = file && process_run(&command, 1, 1, &t->signals, &failed, e);
+    free(file);
+    last_line(t, said);
+    if (ok)
+        fprintf(stderr, "tgc: %s\n", said);
+    else if (said[0] && !process_interrupted())
+        error_set(e, "--autotune: %.380s", said);
+    return ok;
+}
+
+bool codegen_tune(const Module *m, const CodegenOptions *o, const char *path,
+                  Error *e)
+{
+    Tuning t;
+    CodegenOptions all = *o;
+    all.tiles = NULL;
+    all.tiles_each = CODEGEN_TILES;
+    all.save_temps = NULL;
+    if (!make_folder(&t, e))
+        return false;
+    process_block_signals(&t.signals);
+    bool ok = codegen_compile(m, &all, t.binary, e) && run_it(&t, path, e);
+    unlink(t.binary);
+    unlink(t.log);
+    rmdir(t.folder);
+    process_restore_signals(&t.signals);
+    return ok;
+}
