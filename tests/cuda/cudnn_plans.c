@@ -40,8 +40,7 @@ static int show(const Plan *plan, const char *json)
         char what[256];
         CudnnChoice choice = cudnn_choice(c, i);
         printf("%lld %lld %lld %s\n", (long long)choice.engine,
-               (long long)choice.workspace,
-               (long long)plan->convs[i].workspace,
+               (long long)choice.workspace, (long long)plan->convs[i].workspace,
                cudnn_describe(&plan->convs[i], what, sizeof what));
     }
     cudnn_close(c);
@@ -56,8 +55,8 @@ int main(int argc, char **argv)
     if (!json)
         return fail("DEVICE.json PRECISION FILE.net", "arguments");
     snprintf(precision, sizeof precision, "precision=%s", argv[2]);
-    Module *m = frontend_compile(argv[3],
-                                 &(FrontendOptions){.set = set, .n_set = 2});
+    Module *m =
+        frontend_compile(argv[3], &(FrontendOptions){.set = set, .n_set = 2});
     PassContext c = {.target = target_named("cuda")};
     if (!m || !passes_run(m, &c, pass_pipeline, &(PassOptions){0}))
         return fail(argv[3], c.error.text);

@@ -11,17 +11,33 @@ from training import (MOST, MOST_HALF, OPTIONS, STEPS, compile_both, distance,
                       losses)
 
 NOWHERE = "/nowhere/libcudnn.so.9"
+# Groups, dilation, windows, paddings and steps that are not square.
+ODD = """net odd(image: [1, 28, 28]) {
+    x = relu(stem: conv(image, 6, [3, 5], [2, 1], pad = [1, 2]))
+    x = relu(groups: conv(x, 9, 3, groups = 3, dilation = [1, 2]))
+    x = relu(depth: conv(x, 9, 5, 3, groups = 9))
+    x = relu(point: conv(x, 7, 1, bias = false))
+    return linear: dense(mean(x), 10)
+}
+
+train {
+    data idx { samples = 200 }
+    batch = 2
+    optimizer.lr = 0.01
+}
+"""
 
 
 class Trained:
     """Ten steps of a model by both programs, the GPU's with cuDNN."""
 
     def __init__(self, folder, model, precision, data):
-        self.name, self.data = f"{model} {precision}", data
+        self.name = f"{os.path.basename(model)} {precision}"
+        self.data = data
         self.log = os.path.join(folder, f"{model}.{precision}")
         self.cpu, self.cuda, library = compile_both(
-            folder, model, (*OPTIONS[model], "--set", "cudnn=true", "--set",
-                            f"precision={precision}"))
+            folder, model, (*OPTIONS.get(model, ()), "--set", "cudnn=true",
+                            "--set", f"precision={precision}"))
         self.device = ("--device", f"emu:{library}")
         self.env = {"TGC_CUDNN": library,
                     "TGC_EMU_CUDNN_LOG": self.log + ".calls"}
@@ -114,14 +130,17 @@ def main():
     checks = t.Checks()
     folder = t.scratch("emulator_cudnn")
     check_choice(checks)
+    data = t.idx_data(os.path.join(folder, "data"))
+    odd = os.path.join(folder, "odd.net")
+    with open(odd, "w", encoding="utf-8") as file:
+        file.write(ODD)
+    net = Trained(folder, odd[:-4], "f32", data)
     forward = {"convolution", "gradient of the input"}
-    net = Trained(folder, "resnet", "f32", t.cifar10())
     net.check(checks, MOST, forward | {"gradient of the weights"})
     check_same(checks, net)
     check_messages(checks, net)
-    data = t.idx_data(os.path.join(folder, "data"))
-    half = Trained(folder, "lenet", "f16", data)
-    exact = losses(t.compiled("lenet", *OPTIONS["lenet"]), data,
+    half = Trained(folder, "resnet", "f16", t.cifar10())
+    exact = losses(t.compiled("resnet", *OPTIONS["resnet"]), t.cifar10(),
                    half.log + ".f32")
     half.check(checks, MOST_HALF * distance(exact, half.on_cpu), forward)
     checks.done()

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 
+import by_cudnn
 import measure
 import models
 import tgctest as t
@@ -129,7 +130,7 @@ def sanitize(task):
 # ---- all ----------------------------------------------------------------------
 
 PARTS = {"ops": ops, "models": models.models, "sanitize": sanitize,
-         "bench": measure.bench}
+         "bench": measure.bench, "cudnn": by_cudnn.cudnn}
 
 
 def run_part(task, name):

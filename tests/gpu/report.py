@@ -2,6 +2,7 @@
 import json
 import os
 
+import by_cudnn
 import machine
 import measure
 import tgctest as t
@@ -60,6 +61,10 @@ def markdown(result):
                   "steps. *One batch*: synthetic images, sent to the GPU while "
                   "the steps before run; PyTorch's stay there. *Train*: with loading and augmentation.",
                   "", *table, ""]
+    table = by_cudnn.among(rows)
+    if table:
+        lines += ["The same step with convolutions by cuDNN (`--cudnn`).", "",
+                  *table, ""]
     for name, part in result["parts"].items():
         lines += [f"## {name}, {part['seconds']:.0f} s", "",
                   "| | | |", "| --- | --- | --- |"]

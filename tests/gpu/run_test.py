@@ -63,7 +63,8 @@ def check_parts(checks, folder):
 def check_result(checks, run, result, seen):
     parts = result["parts"]
     rows = {r["what"]: r for p in parts.values() for r in p["rows"]}
-    checks.equal(list(parts), ["ops", "models", "sanitize", "bench"], "parts")
+    checks.equal(list(parts), ["ops", "models", "sanitize", "bench",
+                               "cudnn"], "parts")
     if "skipped" not in rows.get("ops", {}):
         checks.that(rows["codegen_random"]["passed"], "tests of ops passed")
     for name in ("lenet f32", "lenet f16"):
@@ -72,6 +73,8 @@ def check_result(checks, run, result, seen):
                     f"{name}: the cpu's losses, the same bytes again")
     for name in ("bench lenet f16", "bench lenet f16, train"):
         checks.that(rows[name]["ms"] > 0, name)
+    checks.that(rows["cuDNN lenet f16"]["convolutions_ms"]["conv"] > 0,
+                "convolutions by the emulator's cuDNN")
     with open(seen, encoding="utf-8") as file:
         tools = set(file.read().split())
     checks.equal(tools, {"memcheck", "racecheck", "synccheck"}, "sanitizers")
