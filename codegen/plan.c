@@ -281,6 +281,7 @@ const Plan *plan_new(const Program *p, Arena *a)
     plan->parameters = trained_scalars(p->module);
     plan->arena_bytes = largest_arena(p);
     plan->scratch_bytes = p->kernels->scratch_bytes;
+    plan->program_bytes = target_program(p->kernels->target, p->module);
     fill_settings(plan, p->module, a);
     fill_states(plan, p->module, a);
     plan->lib = p->kernels->lib;

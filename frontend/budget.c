@@ -21,7 +21,8 @@ static const Graph *largest_graph(const Module *m)
 int64_t budget_need(const Target *t, const Module *m)
 {
     const Graph *g = largest_graph(m);
-    return (g ? g->memory->arena_bytes : 0) + target_scratch_all(t, m);
+    return (g ? g->memory->arena_bytes : 0) + target_scratch_all(t, m) +
+           target_program(t, m);
 }
 
 static int64_t budget_of(const Module *m)
@@ -238,16 +239,20 @@ static void print_remedies(const Budget *b, const Module *m, int64_t need,
         fprintf(out, "  no batch fits, not even of one image\n");
 }
 
-static void print_classes(const MemoryLive *l, int64_t scratch, FILE *out)
+static void print_classes(const MemoryLive *l, const Target *t, FILE *out)
 {
     char text[BYTES_TEXT];
+    const Module *m = l->g->module;
     int64_t arena = l->g->memory->arena_bytes;
     memory_print_classes(l, out);
     if (arena > l->peak)
         fprintf(out, "  %10s          lost to placement\n",
                 bytes_text(arena - l->peak, text));
     fprintf(out, "  %10s          scratch of library calls, for all threads\n",
-            bytes_text(scratch, text));
+            bytes_text(target_scratch_all(t, m), text));
+    if (target_program(t, m))
+        fprintf(out, "  %10s          the program and its tables\n",
+                bytes_text(target_program(t, m), text));
 }
 
 static void refuse(const Budget *b, const Module *m, int64_t need, FILE *out)
@@ -266,7 +271,7 @@ static void refuse(const Budget *b, const Module *m, int64_t need, FILE *out)
                 bytes_text(states_bytes(m), text));
     fprintf(out, "live at the peak: graph %s, step %u of %u\n", g->name,
             live.peak_step, live.n_steps);
-    print_classes(&live, target_scratch_all(b->target, m), out);
+    print_classes(&live, b->target, out);
     fprintf(out, "the largest\n");
     memory_print_largest(&live, out);
     print_remedies(b, m, need, out);

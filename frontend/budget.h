@@ -24,8 +24,8 @@ Repeats budget_repeats(const Target *t, const Module *m);
 /* "41 kernels run twice: 12.3 % more multiply-adds, 31 ms more (7 %)". */
 void budget_print_repeats(const Repeats *r, FILE *out);
 
-/* Bytes that a run of the planned module takes: arena, and scratch for each
- * thread. */
+/* Bytes that a run of the planned module takes: arena, scratch for each thread,
+ * the program and its tables. */
 int64_t budget_need(const Target *t, const Module *m);
 
 /* True where the setting memory is unset, or the planned module fits in it;

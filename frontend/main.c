@@ -468,7 +468,7 @@ static int report_memory(const CommandLine *c, const Module *m)
     MemoryLive live = memory_live(train ? train : m->graph[0], a);
     const Target *t = target_named(c->target);
     int code = 0;
-    memory_print_table(&live, t->scratch(t, m), stdout);
+    memory_print_table(&live, t, stdout);
     print_without_budget(c, m);
     Output picture;
     if (c->output && (code = !output_open(&picture, c->output)) == 0) {

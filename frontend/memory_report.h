@@ -7,7 +7,7 @@
 #ifndef TGC_MEMORY_REPORT_H
 #define TGC_MEMORY_REPORT_H
 
-#include "steps.h"
+#include "target.h"
 #include <stdio.h>
 
 /* A class beside the kinds of buffers: what pass `checkpoint` makes again. */
@@ -41,8 +41,7 @@ const char *buffer_name(const Graph *g, const Buffer *b, Arena *a);
 void memory_print_largest(const MemoryLive *l, FILE *out);
 void memory_print_classes(const MemoryLive *l, FILE *out);
 
-/* scratch: what library calls want besides the arena, for one thread. */
-void memory_print_table(const MemoryLive *l, int64_t scratch, FILE *out);
+void memory_print_table(const MemoryLive *l, const Target *t, FILE *out);
 void memory_print_picture(const MemoryLive *l, FILE *out);
 
 #endif

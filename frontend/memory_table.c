@@ -1,6 +1,7 @@
 /* memory_table.c: the peak of a step in words: how much of what, whose line
  * asked for it, and the largest values. */
 #include "memory_report.h"
+#include "budget.h"
 #include "text.h"
 #include <stdlib.h>
 #include <string.h>
@@ -97,20 +98,27 @@ static void print_lines(const MemoryLive *l, FILE *out)
 
 /* ---- all of it ----------------------------------------------------------- */
 
-void memory_print_table(const MemoryLive *l, int64_t scratch, FILE *out)
+void memory_print_table(const MemoryLive *l, const Target *t, FILE *out)
 {
     const Graph *g = l->g;
-    char a[BYTES_TEXT], b[BYTES_TEXT], c[BYTES_TEXT];
+    char a[BYTES_TEXT], b[BYTES_TEXT], c[BYTES_TEXT], d[BYTES_TEXT];
     int64_t arena = g->memory->arena_bytes;
     fprintf(out, "%s, graph %s: %u steps, batch %.0f\n\n", g->module->name,
             g->name, l->n_steps,
             settings_number(&g->module->settings, "batch"));
+    int64_t need = budget_need(t, g->module);
+    fprintf(out,
+            "a run needs %s (%lld bytes): arena, scratch of %lld threads, "
+            "program\n",
+            bytes_text(need, a), (long long)need,
+            (long long)target_threads(g->module));
     fprintf(out,
             "arena %s (%lld bytes), most live %s (%.1f %% lost to placement), "
-            "scratch %s a thread\n\n",
+            "scratch %s a thread, program and tables %s\n\n",
             bytes_text(arena, a), (long long)arena, bytes_text(l->peak, b),
             arena ? 100.0 * (double)(arena - l->peak) / (double)arena : 0,
-            bytes_text(scratch, c));
+            bytes_text(t->scratch(t, g->module), c),
+            bytes_text(target_program(t, g->module), d));
     fprintf(out, "live at the peak, step %u\n", l->peak_step);
     memory_print_classes(l, out);
     fprintf(out, "\nby source line\n");

@@ -15,3 +15,19 @@ int64_t target_scratch_all(const Target *t, const Module *m)
 {
     return target_threads(m) * (t->scratch(t, m) / PAGE * PAGE + PAGE);
 }
+
+int64_t target_tables(const Target *t, const Graph *g)
+{
+    Arena *a = arena_new();
+    int64_t bytes = t->step_bytes * graph_steps(g, a).n;
+    arena_free(a);
+    return bytes;
+}
+
+int64_t target_program(const Target *t, const Module *m)
+{
+    int64_t bytes = t->program_bytes + t->state_bytes * (int64_t)m->n_states;
+    for (size_t i = 0; i < m->n_graphs; i++)
+        bytes += target_tables(t, m->graph[i]);
+    return bytes;
+}

@@ -61,6 +61,11 @@ struct Target {
      * thread has as many, besides the arena. */
     int64_t (*scratch)(const Target *t, const Module *m);
 
+    /* What the program itself takes of the same memory, besides arena and
+     * scratch: code of libraries, loader, files being written; and tables, for
+     * each step of a graph and for each state. */
+    int64_t program_bytes, step_bytes, state_bytes;
+
     /* Seconds that the step takes: measured, or by published rates.  What
      * matters is how they compare. */
     double (*seconds)(const Target *t, const Graph *g, const Step *s);
@@ -71,8 +76,11 @@ struct Target {
 /* Threads that the setting `threads`, or else this machine, says there are. */
 int64_t target_threads(const Module *m);
 
-/* Scratch for all threads of target_threads: what a run takes besides the
- * arena. */
+/* Scratch for all threads of target_threads. */
 int64_t target_scratch_all(const Target *t, const Module *m);
+/* Tables of the graph's steps; the program, and the tables of all its graphs
+ * and states. */
+int64_t target_tables(const Target *t, const Graph *g);
+int64_t target_program(const Target *t, const Module *m);
 
 #endif

@@ -64,10 +64,13 @@ Outcome trial_measure(const Trial *t, Graph *g)
     if (ordered) {
         Arena *a = arena_new();
         Steps s = graph_steps(ordered, a);
+        int64_t tables = target_tables(t->c->target, ordered);
         out.bytes = memory_measure(ordered, t->c, t->base);
+        if (out.bytes >= 0)
+            out.bytes += tables;
         out.seconds = seconds_again(ordered, &s, t->c->target);
         if (out.bytes > t->budget)
-            out.excess = find_excess(ordered, s.n, t->budget, a) +
+            out.excess = find_excess(ordered, s.n, t->budget - tables, a) +
                          (double)(out.bytes - t->budget);
         arena_free(a);
     }
@@ -132,11 +135,13 @@ static Again *search_rungs(const Search *s)
 
 /* ---- a graph ------------------------------------------------------------- */
 
-/* Arena of the graph as it will be planned; -1: it cannot be. */
+/* Arena and tables of the graph as it will be planned; -1: it cannot be. */
 static int64_t measure(Graph *g, PassContext *c, int64_t base)
 {
     Graph *ordered = schedule_graph(g, c);
     int64_t bytes = ordered ? memory_measure(ordered, c, base) : -1;
+    if (bytes >= 0)
+        bytes += target_tables(c->target, ordered);
     graph_free(ordered);
     return bytes;
 }
@@ -181,6 +186,20 @@ static Graph *checkpoint_graph(Graph *g, PassContext *c, int64_t base,
     return bytes > budget ? drop_some(g, c, base, budget) : g;
 }
 
+/* Bytes for the arena of graph i and its tables.  Of the graphs that are not
+ * done yet, tables may become twice as long. */
+static int64_t room_for(const Module *m, size_t i, const Target *t,
+                        int64_t budget)
+{
+    if (t->scratch)
+        budget -= target_scratch_all(t, m);
+    budget -= target_program(t, m) - target_tables(t, m->graph[i]);
+    for (size_t k = i + 1; k < m->n_graphs; k++)
+        if (graph_trains(m->graph[k]))
+            budget -= target_tables(t, m->graph[k]);
+    return budget;
+}
+
 static bool run(Module *m, PassContext *c)
 {
     double memory = settings_number(&m->settings, "memory");
@@ -188,14 +207,12 @@ static bool run(Module *m, PassContext *c)
         return true;
     if (!memory_sizes_fit(m, c))
         return false;
-    int64_t budget = (int64_t)memory;
-    if (c->target && c->target->scratch)
-        budget -= target_scratch_all(c->target, m);
     int64_t base = memory_base(m, c);
     for (size_t i = 0; i < m->n_graphs; i++) {
         if (!graph_trains(m->graph[i]))
             continue;
-        Graph *now = checkpoint_graph(m->graph[i], c, base, budget);
+        int64_t room = room_for(m, i, c->target, (int64_t)memory);
+        Graph *now = checkpoint_graph(m->graph[i], c, base, room);
         if (now != m->graph[i])
             module_add_graph(m, now);
     }

@@ -90,7 +90,7 @@ Graph *chain_rewrite(const Chain *c, Graph *g, const Again *again);
 /* What a way to compute again comes to, when the graph is ordered and placed.
  */
 typedef struct Outcome {
-    int64_t bytes;  /* arena; -1: it cannot be planned */
+    int64_t bytes;  /* arena and tables; -1: it cannot be planned */
     double excess;  /* bytes above the budget, summed over the steps */
     double seconds; /* of computing again */
 } Outcome;
@@ -98,7 +98,7 @@ typedef struct Trial {
     const Chain *chain;
     Graph *g;
     PassContext *c;
-    int64_t base, budget; /* where activations begin; what the arena may take */
+    int64_t base, budget; /* where activations begin; for arena and tables */
 } Trial;
 /* The rewritten graph where `made` is not NULL; the caller frees it. */
 Outcome trial_run(const Trial *t, const Again *again, Graph **made);

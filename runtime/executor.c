@@ -441,7 +441,8 @@ const Plan *executor_plan(const Executor *e)
 
 int64_t executor_bytes(const Executor *e)
 {
-    return e->plan->arena_bytes + e->threads * e->plan->scratch_bytes;
+    return e->plan->arena_bytes + e->plan->program_bytes +
+           e->threads * e->plan->scratch_bytes;
 }
 
 int executor_graph(const Executor *e, const char *name)

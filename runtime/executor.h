@@ -55,7 +55,7 @@ int executor_threads(const Executor *e);
 /* For people: "2 threads", "NVIDIA H200, 139 GiB, driver 13.0". */
 const char *executor_about(const Executor *e);
 const Plan *executor_plan(const Executor *e);
-int64_t executor_bytes(const Executor *e); /* arena and all scratch */
+int64_t executor_bytes(const Executor *e); /* arena, scratch, program */
 
 /* Index of a graph, -1 where the plan has none of that name. */
 int executor_graph(const Executor *e, const char *name);

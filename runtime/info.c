@@ -56,13 +56,16 @@ static void print_memory(const Plan *plan, int threads)
 {
     const PlanGraph *g = memory_main_graph(plan);
     int64_t bytes[PLAN_BUFFER_KINDS];
-    char a[32], b[32], c[32];
-    printf("memory      %s: an arena of %s and %d x %s of scratch\n",
+    char a[32], b[32], c[32], d[32];
+    printf("memory      %s: an arena of %s, %d x %s of scratch, %s for the "
+           "program\n",
            format_bytes((double)plan->arena_bytes +
-                            (double)threads * (double)plan->scratch_bytes,
+                            (double)threads * (double)plan->scratch_bytes +
+                            (double)plan->program_bytes,
                         a, sizeof a),
            format_bytes((double)plan->arena_bytes, b, sizeof b), threads,
-           format_bytes((double)plan->scratch_bytes, c, sizeof c));
+           format_bytes((double)plan->scratch_bytes, c, sizeof c),
+           format_bytes((double)plan->program_bytes, d, sizeof d));
     if (!g || !g->n_steps)
         return;
     memory_by_class(g, bytes);
@@ -234,9 +237,11 @@ static void info_json(const Session *x)
     json_text("compiler", plan->compiler, ", ");
     json_text("march", plan->march, ", ");
     printf("\"parameters\": %lld, \"arena_bytes\": %lld, "
-           "\"scratch_bytes\": %lld, \"threads\": %d, \"kernels\": %u, ",
+           "\"scratch_bytes\": %lld, \"program_bytes\": %lld, "
+           "\"threads\": %d, \"kernels\": %u, ",
            (long long)plan->parameters, (long long)plan->arena_bytes,
-           (long long)plan->scratch_bytes, session_threads(x), plan->n_kernels);
+           (long long)plan->scratch_bytes, (long long)plan->program_bytes,
+           session_threads(x), plan->n_kernels);
     printf("\"graphs\": [");
     for (uint32_t i = 0; i < plan->n_graphs; i++) {
         printf(i ? ", " : "");

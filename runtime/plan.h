@@ -263,6 +263,7 @@ typedef struct Plan {
                              wrong machine is told, not crashed */
     int64_t parameters;   /* trained scalars */
     int64_t arena_bytes, scratch_bytes;
+    int64_t program_bytes; /* what the program takes of memory besides these */
     const PlanSetting *settings;
     uint32_t n_settings;
     const PlanState *states;

@@ -40,11 +40,7 @@ def planned(depth, budget, *options):
     that can be had where that is more."""
     out = t.run(t.TGC, "memory", net(depth), "--memory", f"{budget}B", *options,
                 timeout=3600).must().out
-    arena = int(re.search(r"arena .* \((\d+) bytes\)", out)[1])
-    scratch, unit = re.search(r"scratch ([\d.]+) (\w+) a thread", out).groups()
-    scale = {"bytes": 1, "KiB": 1 << 10, "MiB": MIB}[unit]
-    cores = len(os.sched_getaffinity(0))
-    return arena + int(float(scratch) * scale * 1.01) * cores
+    return int(re.search(r"a run needs .* \((\d+) bytes\)", out)[1])
 
 
 def cpu_seconds():
@@ -70,7 +66,7 @@ def compiled(depth, budget, binary, *options):
     elif "everything is kept" not in err:
         sys.exit(f"what does this say? {err}")
     info = json.loads(t.run(binary, "info", "--json").must().out)
-    row["planned"] = (info["arena_bytes"] +
+    row["planned"] = (info["arena_bytes"] + info["program_bytes"] +
                       info["scratch_bytes"] * info["threads"])
     return row
 

@@ -12,17 +12,16 @@ MODEL = os.path.join(t.SOURCE, "models", "resnet56.net")
 MIB = 1 << 20
 
 
-def arena(model, budget):
-    run = t.run(t.TGC, "memory", model, "--memory", f"{budget}B").must()
-    return int(re.search(r"arena .* \((\d+) bytes\)", run.out)[1])
-
-
 def planned(model, budget):
-    """Arena, and estimated ms of what is computed again."""
+    """Bytes that a run needs, and estimated ms of what is computed again."""
     run = t.run(t.TGC, "memory", model, "--memory", f"{budget}B").must()
     again = re.search(r"run twice: .*, about ([\d.e+]+) ms more", run.out)
-    return (int(re.search(r"arena .* \((\d+) bytes\)", run.out)[1]),
+    return (int(re.search(r"a run needs .* \((\d+) bytes\)", run.out)[1]),
             float(again[1]) if again else 0.0)
+
+
+def need(model, budget):
+    return planned(model, budget)[0]
 
 
 def tensors(path):
@@ -37,11 +36,11 @@ def tensors(path):
 
 
 def check_sweep(checks):
-    most, least = arena(MODEL, 1 << 40), arena(MODEL, MIB)
+    most, least = need(MODEL, 1 << 40), need(MODEL, MIB)
     checks.that(least < most / 3, f"at least a third: {least} of {most}")
     costs = []
     for i in range(12):
-        budget = least + (most - least) * i // 11 + 4 * MIB
+        budget = least + (most - least) * i // 11
         now, cost = planned(MODEL, budget)
         checks.that(now <= budget, f"{now} bytes in {budget}")
         costs.append(cost)
@@ -58,15 +57,14 @@ def check_bits(checks):
     trained = []
     for name, budget in (("all", 1 << 40), ("least", 1024)):
         binary = os.path.join(folder, name)
-        need = arena(tiny, budget)
+        bytes_needed = need(tiny, budget)
         t.run(t.TGC, "compile", tiny, "-o", binary, "--memory",
-              f"{need + MIB}B" if name == "all" else f"{need + 256 * 1024}B"
-              ).must()
+              f"{bytes_needed + 256 * 1024}B").must()
         save = os.path.join(folder, f"save_{name}")
         t.run(binary, "train", "--data", data, "--save-dir", save, "--steps",
               "6").must()
         trained.append(tensors(os.path.join(save, "last.safetensors")))
-        print(f"{name}: arena {need} bytes")
+        print(f"{name}: {bytes_needed} bytes")
     checks.that(trained[0] == trained[1], "the same bits")
 
 
