@@ -310,6 +310,8 @@ void print_c_kernel(const KernelIr *k, const char *name, FILE *out)
 
 /* Half types in integer arithmetic, all of it on 32 bits and without branches,
  * so that loops over it become vectors on any machine and with any compiler.
+ * What is not a number is found by its bits: compared as floats, its mask would
+ * be mixed with those of the values, which takes longer than all the rest.
  * f16 is shifted into place and its exponent moved by a multiplication, which
  * is right for denormals too; on the way back adding 0.5 rounds denormals. */
 static const char head[] =
@@ -331,9 +333,9 @@ static const char head[] =
     "static inline tgc_bf16 tgc_to_bf16(float x) /* to nearest, to even */\n"
     "{\n"
     "    union tgc_bits u = {x};\n"
-    "    uint32_t y = (u.i + 0x7fff + (u.i >> 16 & 1)) >> 16;\n"
-    "    y = (u.i & 0x7fffffff) > 0x7f800000 ? u.i >> 16 | 64 : y;\n"
-    "    return (tgc_bf16)y;\n"
+    "    uint32_t y = u.i + 0x7fff + (u.i >> 16 & 1);\n"
+    "    uint32_t none = ((u.i & 0x7fffffff) + 0x7fffff) >> 31;\n"
+    "    return (tgc_bf16)((y | ((0 - none) & 0x7fc00000)) >> 16);\n"
     "}\n"
     "\n"
     "static inline float tgc_from_f16(tgc_f16 x)\n"
