@@ -457,6 +457,15 @@ static bool emit_rsqrt(OnnxWriter *w, uint32_t id)
     return true;
 }
 
+static bool emit_gather(OnnxWriter *w, uint32_t id)
+{
+    const Node *n = &w->g->node[id];
+    const char *table = whole(w, n, 0), *index = whole(w, n, 1);
+    if (table && index)
+        w->name[id] = put2(w, "Gather", table, index);
+    return table && index;
+}
+
 /* x * (0.5 * (1 + erf(x / sqrt 2))) */
 static bool emit_gelu(OnnxWriter *w, uint32_t id)
 {
@@ -509,6 +518,7 @@ static const struct {
     {&op_cast, NULL, emit_cast},
     {&op_const, NULL, emit_const},
     {&op_conv, NULL, emit_conv},
+    {&op_gather, NULL, emit_gather},
     {&op_gelu, NULL, emit_gelu},
     {&op_layer_norm, NULL, emit_layer_norm},
     {&op_log_softmax, NULL, emit_softmax},

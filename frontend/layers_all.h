@@ -10,6 +10,7 @@ LAYER(dense)
 LAYER(batch_norm)
 LAYER(layer_norm)
 LAYER(weight)
+LAYER(embed)
 /* elementwise */
 LAYER(relu)
 LAYER(gelu)

@@ -1,5 +1,6 @@
 /* layers_tokens.c: what nets over rows of features are made of: products of
- * matrices, layer norm, free weights, and other orders of the dimensions.
+ * matrices, layer norm, free weights, rows of a table, and other orders of the
+ * dimensions.
  *
  * A dimension is counted from 0 behind the batch, which nobody names; -1 is the
  * last one. */
@@ -246,4 +247,62 @@ const Layer layer_weight = {
              .doc = "of start values, normal"},
             {0}},
     .build = build_weight,
+};
+
+/* ---- rows by their numbers -------------------------------------------------
+ */
+
+/* So that a number that the table has no row for is found when data is read:
+ * where x is the net's input, and not a part of it. */
+static bool note_rows(const LayerCall *c, Value x, int64_t rows)
+{
+    Settings *settings = &c->el->module->settings;
+    const Node *from = graph_node(c->el->graph, x);
+    char error[MAX_TEXT];
+    while (node_is(from, &op_cast) || node_is(from, &op_reshape))
+        from = graph_node(c->el->graph, from->in[0]);
+    SettingValue n = {.type = SET_INT, .number = (double)rows};
+    if (!node_is(from, &op_input) ||
+        settings_set(settings, c->el->module->arena, "data.rows", n, 0, error,
+                     sizeof error))
+        return true;
+    layer_fail(c, "rows", "%s", error);
+    return false;
+}
+
+static Datum build_embed(LayerCall *c)
+{
+    Value x = layer_tensor(c, "x");
+    Type in = *layer_type(c, x);
+    if (in.rank >= MAX_RANK - 1)
+        return layer_fail(c, "x", "%s has too many dimensions",
+                          shape_text(&in, c->el->arena));
+    const int64_t dim[] = {layer_int(c, "rows"), layer_int(c, "features")};
+    Type type = type_make(in.dtype, 2, dim);
+    if (!note_rows(c, x, dim[0]))
+        return datum_error();
+    Value w = layer_state(c, "weight", &type, STATE_PARAM,
+                          (Start){INIT_NORMAL, 0, layer_number(c, "std")});
+    Attr whole = attr_dtype("dtype", DT_I32);
+    Value index = layer_node(c, &op_cast, &x, 1, &whole, 1);
+    return layer_result(
+        layer_node(c, &op_gather, (Value[]){w, index}, 2, NULL, 0));
+}
+
+const Layer layer_embed = {
+    .name = "embed",
+    .doc = "Each number of x, whole, becomes the row of a table that it counts "
+           "from 0: [n] to [n, features]. Where x is the net's input, other "
+           "numbers in the data are an error; else they make the loss not a "
+           "number, which ends the run. State: `weight` [rows, features]",
+    .owns = true,
+    .params =
+        (const LayerParam[]){
+            {"x", PARAM_TENSOR, .value = NULL},
+            {"rows", PARAM_INT, NULL, 1, 1 << 24, .doc = "of the table"},
+            {"features", PARAM_INT, NULL, 1, 1e6, .doc = "of a row"},
+            {"std", PARAM_NUMBER, "1", 0, 1e6,
+             .doc = "of start values, normal"},
+            {0}},
+    .build = build_embed,
 };

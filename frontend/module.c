@@ -180,8 +180,9 @@ static void add_loss(Elab *el, Value scores, Value label)
 /* ---- the input
  * -------------------------------------------------------------------------- */
 
-/* The one input of the net: its shape; false after a message. */
-static bool input_type(Elab *el, Type *t)
+/* The one input of the net: its shape; false after a message.  A row of
+ * numbers comes as an image of one row. */
+static bool input_type(Elab *el, Type *t, bool *row)
 {
     const Item *net = el->net->item;
     *t = (Type){.dtype = DT_F32};
@@ -201,13 +202,32 @@ static bool input_type(Elab *el, Type *t)
     bool ok = elab_shape(el, p->value, t);
     el->in = NULL;
     t->dim[0] = el->batch;
+    *row = t->rank == 2;
+    if (*row)
+        *t =
+            type_make(DT_F32, 4, (const int64_t[]){t->dim[0], 1, 1, t->dim[1]});
     if (ok && (t->rank != 4 || !type_fits(t))) {
         diag_error(el->diag, p->value->span,
-                   t->rank != 4 ? "an image is [channels, height, width]"
-                                : "a batch of such images would be too large");
+                   t->rank != 4 ? "an input is [channels, height, width], or a "
+                                  "row of numbers: [length]"
+                                : "a batch of such inputs would be too large");
+        return false;
+    }
+    if (ok && *row &&
+        settings_number(&el->module->settings, "test_flip") != 0) {
+        diag_error(el->diag, p->value->span,
+                   "test_flip mirrors images, and a row of numbers is none");
         return false;
     }
     return ok;
+}
+
+/* [N,1,1,n] to [N,n] */
+static Value as_row(Elab *el, Value x)
+{
+    const Type *t = graph_type(el->graph, x);
+    Attr shape = attr_ints("shape", (const int64_t[]){t->dim[0], t->dim[3]}, 2);
+    return node1(el, &op_reshape, x, &shape, 1);
 }
 
 /* Images come as f32; whatever the net makes of them takes the type of its
@@ -282,7 +302,8 @@ static void build_graph(Elab *el, const char *name, bool training,
     el->streams = 0;
     el->steps = 0;
     el->paths = (Scope){0};
-    if (input_type(el, &image)) {
+    bool row;
+    if (input_type(el, &image, &row)) {
         Value x = input(el, "image", &image);
         Value y = input(el, "label", &label);
         Type scalar = type_scalar(DT_F32), exact = type_scalar(DT_F64);
@@ -290,7 +311,8 @@ static void build_graph(Elab *el, const char *name, bool training,
             input(el, "lr", &scalar);
         if (training && el->parts > 1)
             input(el, "share", &exact); /* of the step's images */
-        Datum scores = scores_of(el, to_precision(el, x));
+        x = to_precision(el, x);
+        Datum scores = scores_of(el, row ? as_row(el, x) : x);
         if (!el->diag->errors && check_scores(el, scores)) {
             note_classes(el, scores.tensor);
             add_loss(el, scores.tensor, y);

@@ -54,6 +54,8 @@ const SettingSpec setting_table[] = {
      .doc = "Training images in the files; known for cifar10, cifar100 and fashion_mnist."},
     {"data.classes", SET_INT, NULL, .low = 1, .high = 1e9,
      .doc = "Classes that a label may name; the compiler takes it from the net's result."},
+    {"data.rows", SET_INT, NULL, .low = 1, .high = 1 << 24,
+     .doc = "Rows of the table that the numbers of the data count: each is whole, 0 to rows - 1; the compiler takes it from embed on the net's input."},
     {"loss", SET_WORD, "cross_entropy", .words = "cross_entropy",
      .doc = "What is minimised."},
     {"loss.label_smoothing", SET_FLOAT, "0", .only = "cross_entropy", .low = 0, .high = 1,

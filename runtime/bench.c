@@ -27,13 +27,15 @@ typedef struct Bench {
     double began, first; /* start of the process, end of the first step */
 } Bench;
 
-/* Pixels like normalised ones, in -2 .. 2, and every class in turn. */
+/* Pixels like normalised ones, in -2 .. 2, or numbers of rows; and every class
+ * in turn. */
 static void bench_fill(const Bench *b, uint32_t slot)
 {
     const Session *x = &b->session;
     const PlanPort *image = executor_port(x->executor, b->graph, "image");
     const PlanPort *label = executor_port(x->executor, b->graph, "label");
     int64_t classes = config_int(&x->config, "data.classes", 1);
+    int64_t rows = config_int(&x->config, "data.rows", 0);
     int64_t pixels = type_elements(&image->type);
     float *to = executor_input(x->executor, b->graph, image, slot);
     int32_t *labels = executor_input(x->executor, b->graph, label, slot);
@@ -43,7 +45,8 @@ static void bench_fill(const Bench *b, uint32_t slot)
         uint32_t word[4];
         rng_philox(key, at, word);
         for (int64_t k = i; k < i + 4 && k < pixels; k++)
-            to[k] = 4 * rng_unit(word[k - i]) - 2;
+            to[k] = rows ? (float)rng_below(word[k - i], (uint32_t)rows)
+                         : 4 * rng_unit(word[k - i]) - 2;
     }
     for (int64_t i = 0; i < label->type.dim[0]; i++)
         labels[i] = (int32_t)(classes > 0 ? i % classes : 0);

@@ -131,6 +131,7 @@ void data_free(DataSet *set)
     free(set->labels);
     free(set->pick);
     free(set->pixels);
+    free(set->numbers);
     *set = (DataSet){0};
 }
 

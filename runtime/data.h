@@ -29,6 +29,9 @@ struct DataSet {
     int32_t *pick;               /* [n] the place of each in the files, rising;
                                     NULL: the set is all of them */
     uint8_t *pixels;             /* [n,c,h,w]; NULL: `fetch` has them */
+    float *numbers;              /* not pixels, but numbers as they are, by
+                                    their place in the files [..,c,h,w]; then
+                                    there are neither pixels nor a `fetch` */
     DataFetch *fetch;            /* for sources that are not kept in memory;
                                     takes the place in the files */
     void *context;               /* the fetcher's own */
@@ -49,6 +52,7 @@ typedef struct DataRequest {
     bool train; /* which split */
     int64_t c, h, w;
     int64_t classes; /* 0: as the data says */
+    int64_t rows;    /* numbers are whole, 0 .. rows-1; 0: any */
 
     /* Training images only. */
     double validation;   /* this share is held out */

@@ -1,7 +1,8 @@
 /* data_array.c: arrays as people save them: NumPy's .npy, and raw bytes.
  *
  *     npy   images u8 [n,c,h,w], [n,h,w,c] or, of one channel, [n,h,w];
- *           labels u8, i32 or i64 [n]
+ *           numbers f32, f64, i32 or i64 in the same order, and of one row
+ *           [n,w]: they are taken as they are; labels u8, i32 or i64 [n]
  *     raw   images u8, n records of c*h*w bytes, [c,h,w]; labels n numbers of
  *           1, 4 or 8 bytes, little end first.  No header: the model says what
  *           a record is, and the length of the file how many there are.
@@ -11,12 +12,14 @@
 #include "data_file.h"
 #include "data_records.h"
 #include "npy.h"
+#include "types.h"
 #include "weights_input.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAMES = 5, LABEL_MOST = 8 };
+enum { NAMES = 5, LABEL_MOST = 8, CHUNK = 4096 /* numbers */ };
 
 typedef struct ArrayFormat {
     bool npy;
@@ -136,6 +139,25 @@ static bool dims_are(const NpyArray *a, int64_t x, int64_t y, int64_t z)
     return a->rank == 4 && a->dim[1] == x && a->dim[2] == y && a->dim[3] == z;
 }
 
+static bool wrong_shape(const ArrayFile *a, const DataRequest *r, Status *s)
+{
+    const NpyArray *of = &a->of;
+    char text[128] = "";
+    for (int i = 0, at = 0; i < of->rank && at < 100; i++)
+        at += snprintf(text + at, sizeof text - (size_t)at, "%s%lld",
+                       i ? "," : "", (long long)of->dim[i]);
+    if (r->c == 1 && r->h == 1)
+        return status_fail(s,
+                           "%s holds an array [%s], but the model takes "
+                           "numbers [n,%lld]",
+                           a->file.path, text, (long long)r->w);
+    return status_fail(s,
+                       "%s holds an array [%s], but the model takes images "
+                       "[n,%lld,%lld,%lld] (or with channels last)",
+                       a->file.path, text, (long long)r->c, (long long)r->h,
+                       (long long)r->w);
+}
+
 static bool check_images(const ArrayFile *a, const DataRequest *r, bool *last,
                          Status *s)
 {
@@ -146,20 +168,11 @@ static bool check_images(const ArrayFile *a, const DataRequest *r, bool *last,
     *last = !first && !flat && dims_are(of, r->h, r->w, r->c);
     if (!of->number || of->dtype != PLAN_U8)
         return status_fail(s,
-                           "%s does not hold bytes: pixels are u8 from 0 to "
-                           "255 (save it with .astype(np.uint8))",
+                           "%s holds neither bytes (pixels from 0 to 255: "
+                           ".astype(np.uint8)) nor numbers of type f32, f64, "
+                           "i32 or i64",
                            a->file.path);
-    if (first || flat || *last)
-        return true;
-    char text[128] = "";
-    for (int i = 0, at = 0; i < of->rank && at < 100; i++)
-        at += snprintf(text + at, sizeof text - (size_t)at, "%s%lld",
-                       i ? "," : "", (long long)of->dim[i]);
-    return status_fail(s,
-                       "%s holds an array [%s], but the model takes images "
-                       "[n,%lld,%lld,%lld] (or with channels last)",
-                       a->file.path, text, (long long)r->c, (long long)r->h,
-                       (long long)r->w);
+    return first || flat || *last || wrong_shape(a, r, s);
 }
 
 /* [h,w,c] to [c,h,w] */
@@ -200,6 +213,80 @@ static bool read_images(ArrayFile *a, const DataRequest *r, DataSet *set,
     return (last ? read_channels_last(a, set, s)
                  : data_file_read(&a->file, set->pixels, set->n * size, s)) &&
            data_file_end(&a->file, s);
+}
+
+/* ---- numbers ------------------------------------------------------------- */
+
+/* Bytes of one row would be pixels, and become x / 255: rather ask. */
+static bool are_numbers(const NpyArray *a, const DataRequest *r)
+{
+    bool row = a->rank == 2 && r->c == 1 && r->h == 1;
+    return a->number && (a->dtype == PLAN_F32 || a->dtype == PLAN_F64 ||
+                         a->dtype == PLAN_I32 || a->dtype == PLAN_I64 ||
+                         (a->dtype == PLAN_U8 && row));
+}
+
+static bool check_numbers(const ArrayFile *a, const DataRequest *r, Status *s)
+{
+    const NpyArray *of = &a->of;
+    bool row = of->rank == 2 && r->c == 1 && r->h == 1 && of->dim[1] == r->w;
+    bool flat =
+        of->rank == 3 && r->c == 1 && of->dim[1] == r->h && of->dim[2] == r->w;
+    if (!row && !flat && !dims_are(of, r->c, r->h, r->w))
+        return wrong_shape(a, r, s);
+    return of->dtype != PLAN_U8 ||
+           status_fail(s,
+                       "%s holds rows of bytes: numbers are f32, f64, i32 or "
+                       "i64 (save it with .astype(np.int32))",
+                       a->file.path);
+}
+
+/* What float32 holds as it is: integers up to 2^24. */
+static bool take_number(const ArrayFile *a, const DataRequest *r, int64_t at,
+                        const void *from, float *to, Status *s)
+{
+    bool whole = a->of.dtype == PLAN_I32 || a->of.dtype == PLAN_I64;
+    double v = dtype_load(a->of.dtype, from);
+    *to = (float)v;
+    if (r->rows && !(v >= 0 && v < (double)r->rows && v == floor(v)))
+        return status_fail(s,
+                           "%s: number %lld (counted from 0) is %.9g, but the "
+                           "model's table has %lld rows, 0 to %lld",
+                           a->file.path, (long long)at, v, (long long)r->rows,
+                           (long long)r->rows - 1);
+    if (isfinite(*to) && (!whole || fabs(v) <= 0x1p24))
+        return true;
+    return status_fail(s, "%s: number %lld (counted from 0) is %.10g, which %s",
+                       a->file.path, (long long)at, v,
+                       whole ? "float32 does not hold exactly"
+                             : "is no finite float32");
+}
+
+static bool read_numbers(ArrayFile *a, const DataRequest *r, DataSet *set,
+                         Status *s)
+{
+    unsigned char chunk[8 * CHUNK];
+    int64_t element = a->of.element, all;
+    if (!check_numbers(a, r, s) ||
+        !data_allocate(set, a->of.dim[0], r, a->file.path, s))
+        return false;
+    free(set->pixels);
+    set->pixels = NULL;
+    all = set->n * r->c * r->h * r->w;
+    set->numbers = malloc((size_t)all * sizeof *set->numbers);
+    if (!set->numbers)
+        return status_fail(s, "there is no memory for the %lld numbers of %s",
+                           (long long)all, a->file.path);
+    for (int64_t at = 0; at < all;) {
+        int64_t n = all - at < CHUNK ? all - at : CHUNK;
+        if (!data_file_read(&a->file, chunk, n * element, s))
+            return false;
+        for (int64_t i = 0; i < n; i++, at++)
+            if (!take_number(a, r, at, chunk + i * element, set->numbers + at,
+                             s))
+                return false;
+    }
+    return data_file_end(&a->file, s);
 }
 
 /* ---- labels -------------------------------------------------------------- */
@@ -255,7 +342,9 @@ static bool read_both(const ArrayFormat *format, ArrayFile *images,
                            images->file.path);
     return (format->npy ? read_header(labels, s)
                         : count_labels(labels, images->of.dim[0], s)) &&
-           check_labels(labels, images, s) && read_images(images, r, set, s) &&
+           check_labels(labels, images, s) &&
+           (are_numbers(&images->of, r) ? read_numbers(images, r, set, s)
+                                        : read_images(images, r, set, s)) &&
            read_labels(labels, r, set, s);
 }
 

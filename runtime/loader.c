@@ -92,26 +92,6 @@ const char *loader_class_name(const Loader *l, int64_t class)
                : NULL;
 }
 
-bool loader_image(const Loader *l, int64_t index, float *to, Status *s)
-{
-    const DataSet *d = &l->set;
-    size_t size = (size_t)(d->c * d->h * d->w);
-    Augment plain = l->augment;
-    plain.stride_c = d->h * d->w;
-    plain.stride_h = d->w;
-    plain.stride_w = 1;
-    uint8_t *scratch = d->pixels ? NULL : malloc(size);
-    if (!d->pixels && !scratch)
-        return status_fail(s, "no memory for an image");
-    const uint8_t *pixels = d->pixels
-                                ? d->pixels + (size_t)index * size
-                                : d->fetch(d, data_place(d, index), scratch, s);
-    if (pixels)
-        augment_render(&plain, (View){0, 0, 1}, pixels, to);
-    free(scratch);
-    return pixels != NULL;
-}
-
 int64_t loader_batches(const Loader *l)
 {
     int64_t batch = l->image.dim[0];
@@ -139,12 +119,52 @@ typedef struct Piece {
     Mix mix;
 } Piece;
 
+/* Numbers are not pixels: nothing but mean and deviation changes them. */
+static void place_numbers(const Augment *a, const float *from, float *to)
+{
+    for (int64_t c = 0; c < a->c; c++)
+        for (int64_t y = 0; y < a->h; y++)
+            for (int64_t x = 0; x < a->w; x++)
+                to[c * a->stride_c + y * a->stride_h + x * a->stride_w] =
+                    (*from++ - a->mean[c]) / a->std[c];
+}
+
+static const float *numbers_of(const Loader *l, int64_t sample)
+{
+    const DataSet *d = &l->set;
+    return d->numbers + data_place(d, sample) * d->c * d->h * d->w;
+}
+
 static const uint8_t *pixels_of(const Loader *l, int64_t sample,
                                 uint8_t *scratch, Status *s)
 {
     const DataSet *d = &l->set;
     return d->pixels ? d->pixels + sample * d->c * d->h * d->w
                      : d->fetch(d, data_place(d, sample), scratch, s);
+}
+
+bool loader_image(const Loader *l, int64_t index, float *to, Status *s)
+{
+    const DataSet *d = &l->set;
+    size_t size = (size_t)(d->c * d->h * d->w);
+    Augment plain = l->augment;
+    plain.stride_c = d->h * d->w;
+    plain.stride_h = d->w;
+    plain.stride_w = 1;
+    if (d->numbers) {
+        place_numbers(&plain, numbers_of(l, index), to);
+        return true;
+    }
+    uint8_t *scratch = d->pixels ? NULL : malloc(size);
+    if (!d->pixels && !scratch)
+        return status_fail(s, "no memory for an image");
+    const uint8_t *pixels = d->pixels
+                                ? d->pixels + (size_t)index * size
+                                : d->fetch(d, data_place(d, index), scratch, s);
+    if (pixels)
+        augment_render(&plain, (View){0, 0, 1}, pixels, to);
+    free(scratch);
+    return pixels != NULL;
 }
 
 /* The same without its pixels. */
@@ -166,11 +186,15 @@ static bool fill_image(const Worker *w, const Piece *p, int64_t row, float *to,
     const DataSet *d = &l->set;
     int64_t sample = l->order[p->batch * l->image.dim[0] + row];
     int64_t place = data_place(d, sample);
+    *label = d->labels[sample];
+    if (d->numbers) {
+        place_numbers(&l->augment, numbers_of(l, sample), to);
+        return true;
+    }
     const uint8_t *pixels = pixels_of(l, sample, w->scratch, s);
     if (!pixels)
         return false;
     augment_image(&l->augment, l->run.epoch, place, pixels, w->room, to);
-    *label = d->labels[sample];
     return true;
 }
 
@@ -457,6 +481,9 @@ static bool prepare(Loader *l, const LoaderOptions *o, Status *s)
     if (!augment_prepare(&l->augment, o, s))
         return false;
     augment_larger(&l->augment, l->set.h, l->set.w);
+    if (l->set.numbers && l->augment.list.n)
+        return status_fail(s, "the data are numbers, not pictures: data.crop, "
+                              "data.flip and data.augment do not apply");
     return check_batch(l, s) && start_workers(l, o->threads, s);
 }
 
@@ -489,7 +516,9 @@ const float *loader_values(const Loader *l)
 {
     bool mixes = l->mix.mixup > 0 || l->mix.cutmix > 0;
     bool same = l->set.h == l->image.dim[2] && l->set.w == l->image.dim[3];
-    return l->augment.moves && same && !mixes ? l->augment.value[0] : NULL;
+    return !l->set.numbers && l->augment.moves && same && !mixes
+               ? l->augment.value[0]
+               : NULL;
 }
 
 bool loader_pixels(const Loader *l, int64_t sample, uint8_t *to, Status *s)
@@ -509,6 +538,7 @@ Loader *loader_open(const LoaderOptions *o, Status *s)
                            .h = o->image.dim[2],
                            .w = o->image.dim[3],
                            .classes = o->classes,
+                           .rows = o->rows,
                            .validation = o->validation,
                            .held = o->held,
                            .fraction = o->fraction,

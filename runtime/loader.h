@@ -60,6 +60,7 @@ typedef struct LoaderOptions {
     const double *std;
     int n_mean, n_std; /* 0: no normalisation; 1: for all channels */
     int64_t classes;   /* labels are 0 .. classes-1; 0: as the data says */
+    int64_t rows;      /* numbers of the data are whole, 0 .. rows-1; 0: any */
     uint64_t seed;
     int threads;    /* at least 1 */
     PlanType image; /* f32 [N,C,H,W], strides as they lie in memory */

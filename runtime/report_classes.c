@@ -238,7 +238,10 @@ void classes_print(FILE *out, const History *h, const DataSet *test)
         else
             print_pairs(out, &c, own);
         fputs("</div>\n", out);
-        if (own && c.total > c.right)
+        if (own && own->numbers)
+            fputs("<p class=faint>No pictures: the data are numbers.</p>\n",
+                  out);
+        else if (own && c.total > c.right)
             print_wrong(out, h, own, c.total - c.right);
         else if (!own)
             fputs("<p class=faint>No pictures: the data set was not at hand "

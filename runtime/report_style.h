@@ -18,8 +18,9 @@ static const char report_style[] =
 ".card span{color:var(--faint);font-size:13px}\n"
 ".advice{background:#fff7e6;border-left:4px solid #f0a020;border-radius:6px;"
 "padding:10px 16px;margin:16px 0}.advice p{margin:4px 0}\n"
-".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));"
-"gap:24px;align-items:start}.two>*{min-width:0}\n"
+".two{display:grid;grid-template-columns:repeat(auto-fit,"
+"minmax(min(100%,420px),1fr));gap:24px;align-items:start}"
+".two>*{min-width:0;overflow-x:auto}\n"
 "figure{margin:0}figcaption{font-weight:600}svg{width:100%;height:auto;display:block}\n"
 ".key{font-weight:400;font-size:13px;margin-left:14px;color:var(--faint)}"
 ".key:before{content:'';display:inline-block;width:14px;height:3px;border-radius:2px;"
@@ -52,8 +53,9 @@ static const char report_style[] =
 "line-height:1.3}figure.wrong img{width:84px;height:84px;object-fit:contain;"
 "image-rendering:pixelated;"
 "border-radius:6px;background:var(--card)}\n"
-".settings{columns:2;column-gap:32px}.settings table{width:100%;break-inside:auto}"
+".settings{columns:2 360px;column-gap:32px}.settings table{width:100%;break-inside:auto}"
 ".settings td{overflow-wrap:anywhere}\n"
+"@media(max-width:600px){main{padding:20px 16px 40px}}\n"
 "@media print{main{padding:0}.advice,.card,.matrix td,.bar,.split div{"
 "-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
 /* clang-format on */

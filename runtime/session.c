@@ -212,6 +212,7 @@ Loader *session_loader(const Session *x, int graph, SessionImages images,
         .n_mean = config_list(c, "data.mean", mean, LOADER_MAX_CHANNELS),
         .n_std = config_list(c, "data.std", std, LOADER_MAX_CHANNELS),
         .classes = config_int(c, "data.classes", 0),
+        .rows = config_int(c, "data.rows", 0),
         .seed = (uint64_t)seed,
         .threads = threads < 1                     ? 1
                    : threads > LOADER_THREADS_MOST ? LOADER_THREADS_MOST

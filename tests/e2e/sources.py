@@ -88,8 +88,8 @@ def refusals(checks, folder, idx, arrays, raw):
             file.truncate(5000)
 
     cases = [
-        ("float images", pixels, ("<f4", (n, 7, 28), images),
-         r"train_images.npy does not hold bytes.*np.uint8"),
+        ("half images", pixels, ("<f2", (n, 14, 28), images),
+         r"train_images.npy holds neither bytes.*np.uint8"),
         ("another size", pixels, ("|u1", (n, 14, 56), images),
          r"an array \[200,14,56\], but the model takes images \[n,1,28,28\]"),
         ("Fortran order", pixels, ("|u1", (n, 28, 28), images, True),

@@ -1,12 +1,18 @@
 """TensorBoard's event file: frames with good sums, values equal to the other
 logs, cut and continued by a resumed run; read by a plain reader here and, where
-it is installed, by TensorBoard's own (set TGC_PYTHON to a python that has it)."""
+it is installed, by TensorBoard's own and its server (set TGC_PYTHON to a python
+that has it)."""
 import array
 import csv
 import json
 import os
+import re
 import struct
+import subprocess
 import sys
+import time
+import urllib.parse
+import urllib.request
 
 import tgctest as t
 
@@ -171,6 +177,54 @@ print(json.dumps([values, nodes, sorted(tags["histograms"])]))
 """
 
 
+def ask(address, path, **options):
+    """What the server says at data/PATH."""
+    if options:
+        path += "?" + urllib.parse.urlencode(options)
+    with urllib.request.urlopen(f"{address}data/{path}", timeout=30) as reply:
+        return reply.read()
+
+
+def check_answers(checks, address, found, histograms, nodes):
+    tags = json.loads(ask(address, "plugin/scalars/tags"))["whole"]
+    checks.equal(set(tags), set(found), "the server's page has every curve")
+    points = json.loads(ask(address, "plugin/scalars/scalars", run="whole",
+                            tag="step/lr"))
+    checks.equal([(step, value) for _, step, value in points],
+                 found["step/lr"], "the learning rates are drawn")
+    tag = "conv1.weight"
+    rows = json.loads(ask(address, "plugin/histograms/histograms", run="whole",
+                          tag=tag))
+    checks.equal([(step, round(sum(count for _, _, count in buckets)))
+                  for _, step, buckets in rows],
+                 [(step, h[3]) for step, h in histograms[tag]],
+                 "histograms are drawn of as many numbers as there are")
+    graph = ask(address, "plugin/graphs/graph", run="whole")
+    checks.equal(graph.count(b"node {"), len(nodes), "the graph is drawn")
+
+
+def check_server(checks, python, logs, found, histograms, nodes):
+    server = subprocess.Popen(
+        [python, "-m", "tensorboard.main", "--logdir", logs, "--port", "0",
+         "--load_fast=false"], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True)
+    try:
+        for line in server.stderr:
+            match = re.search(r"http://\S+?:\d+/", line)
+            if match:
+                break
+        else:
+            sys.exit("TensorBoard does not start")
+        while b"whole" not in ask(match[0], "runs") or not json.loads(
+                ask(match[0], "plugin/scalars/tags")).get("whole"):
+            time.sleep(0.2)
+        check_answers(checks, match[0], found, histograms, nodes)
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
 def check_stock(checks, folder, found, histograms, nodes):
     for python in filter(None, (os.environ.get("TGC_PYTHON"), sys.executable)):
         if t.run(python, "-c", "import tensorboard").status == 0:
@@ -178,6 +232,9 @@ def check_stock(checks, folder, found, histograms, nodes):
     else:
         print("        (no tensorboard here: its own reader is not asked)")
         return
+    if not t.SANITIZED:
+        check_server(checks, python, os.path.dirname(folder), found, histograms,
+                     nodes)
     run = t.run(python, "-c", READ, folder).must()
     values, n, tags = json.loads(run.out.splitlines()[-1])
     same = all([s for s, _ in values[tag]] == [s for s, _ in points]

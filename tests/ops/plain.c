@@ -540,6 +540,15 @@ static void plain_cross_entropy_grad(const PlainCall *c)
                 (exp(log_softmax(c->in[0], &l, i, k)) - target(c, &l, i, k));
 }
 
+static void plain_gather(const PlainCall *c)
+{
+    int64_t width = c->type[0]->dim[1];
+    for (int64_t i = 0; i < type_elements(c->type[1]); i++)
+        for (int64_t k = 0; k < width; k++)
+            c->out[0][i * width + k] =
+                c->in[0][(int64_t)c->in[1][i] * width + k];
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 static const struct {
@@ -555,6 +564,7 @@ static const struct {
     {"conv", plain_conv},
     {"conv_grad_input", plain_conv_grad_input},
     {"conv_grad_weight", plain_conv_grad_weight},
+    {"gather", plain_gather},
     {"layer_norm", plain_layer_norm},
     {"layer_norm_grad", plain_layer_norm_grad},
     {"lib_conv", plain_lib_conv},
