@@ -1,4 +1,5 @@
-/* command_export.c: `tgc export`: a net with its weights as an ONNX file.
+/* command_export.c: `tgc export`: a net with its weights as an ONNX file, or
+ * its weights alone as a file that torch.load opens, or as safetensors.
  *
  * The model is built as for a compile, but for float32 and for a batch that no
  * other size is a multiple of (codegen/onnx.h); none of it is run. */
@@ -6,6 +7,7 @@
 #include "frontend.h"
 #include "onnx.h"
 #include "weights.h"
+#include "weights_write.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +101,56 @@ static bool read_state(void *context, const State *s, float *to, Error *e)
            error_set(e, "%.900s", status.text);
 }
 
+/* ---- weights alone ------------------------------------------------------- */
+
+typedef struct Chosen {
+    const Source *from;
+    const State **state; /* of each item */
+} Chosen;
+
+static bool item_values(void *context, uint32_t i, float *to, Status *s)
+{
+    const Chosen *c = context;
+    const Weight *w = find_weight(c->from, c->state[i]);
+    return weights_read(c->from->file, w, PLAN_F32, to, s);
+}
+
+/* What only training needs stays out. */
+static WeightList list_weights(const Module *m, Chosen *chosen, Arena *a)
+{
+    WeightItem *item = arena_array(a, m->n_states, sizeof *item);
+    WeightList l = {.item = item, .values = item_values, .context = chosen};
+    chosen->state = arena_array(a, m->n_states, sizeof *chosen->state);
+    for (size_t i = 0; i < m->n_states; i++) {
+        const State *s = &m->state[i];
+        if (s->role > STATE_BUFFER)
+            continue;
+        item[l.n] = (WeightItem){.name = s->name, .rank = s->type.rank};
+        memcpy(item[l.n].dim, s->type.dim,
+               (size_t)s->type.rank * sizeof *s->type.dim);
+        chosen->state[l.n++] = s;
+    }
+    return l;
+}
+
+static int write_weights(const CommandLine *c, const Module *m,
+                         const Source *from, bool torch)
+{
+    Arena *a = arena_new();
+    Chosen chosen = {.from = from};
+    WeightList l = list_weights(m, &chosen, a);
+    Status s = {0};
+    Output out;
+    int code = 1;
+    if (output_open(&out, c->output)) {
+        bool good = torch ? weights_write_torch(out.file, &l, &s)
+                          : weights_write_safetensors(out.file, &l, &s);
+        code = output_close(&out, good);
+    }
+    arena_free(a);
+    return s.failed ? fail(s.text) : code;
+}
+
 /* ---- the command --------------------------------------------------------- */
 
 /* As float32, for inference, for a batch of any size. */
@@ -118,7 +170,7 @@ static Module *load_for_export(const CommandLine *c)
     return load_module(&line);
 }
 
-static int write_file(const CommandLine *c, const Module *m, Source *from)
+static int write_onnx(const CommandLine *c, const Module *m, Source *from)
 {
     OnnxModel model = {module_graph(m, "eval"), read_state, from};
     Protobuf file;
@@ -140,14 +192,32 @@ static int write_file(const CommandLine *c, const Module *m, Source *from)
     return code;
 }
 
+static bool ends_with(const char *path, const char *ending)
+{
+    size_t n = strlen(path), k = strlen(ending);
+    return n > k && !strcmp(path + n - k, ending);
+}
+
+/* As the name of the file says. */
+static int write_file(const CommandLine *c, const Module *m, Source *from)
+{
+    static const char *const torch[] = {".pth", ".pt", ".th"};
+    for (size_t i = 0; i < sizeof torch / sizeof *torch; i++)
+        if (ends_with(c->output, torch[i]))
+            return write_weights(c, m, from, true);
+    return ends_with(c->output, ".safetensors")
+               ? write_weights(c, m, from, false)
+               : write_onnx(c, m, from);
+}
+
 int run_export(const CommandLine *c)
 {
     Status s = {0};
-    size_t n = strlen(c->input);
     if (!c->weights || !c->output)
-        return fail("tgc export FILE.net --weights W -o FILE.onnx: one of "
+        return fail("tgc export FILE.net --weights W -o FILE.onnx (or .pth, "
+                    ".safetensors): one of "
                     "these is missing");
-    if (n > 3 && !strcmp(c->input + n - 3, ".ir"))
+    if (ends_with(c->input, ".ir"))
         return fail("export wants a .net file, whose batch it may choose");
     Module *m = load_for_export(c);
     Source from = {m ? weights_open(c->weights, &s) : NULL, c->average};

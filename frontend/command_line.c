@@ -40,7 +40,7 @@ static const VerbSpec verb_table[] = {
     {VERB_RUN_ALL, "run-all", "MODEL... --save-dir DIR",
      "compile and train one model after the other"},
     {VERB_EXPORT, "export", "FILE.net --weights W -o FILE.onnx",
-     "write the net with its weights as ONNX, for inference elsewhere"},
+     "write the net with its weights as ONNX, or the weights alone (.pth, .safetensors)"},
     {VERB_OPT, "opt", "FILE.ir --passes=A,B",
      "run passes on the text of a graph"},
     {VERB_FMT, "fmt", "FILE.net",

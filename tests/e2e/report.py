@@ -3,6 +3,7 @@ other files bear out, pictures that are those of the data set, and damaged logs
 survived. A Chromium, where there is one, finds no error in it."""
 import base64
 import csv
+import html
 import html.parser
 import json
 import os
@@ -203,6 +204,27 @@ def check_chromium(checks, f):
     checks.that(os.path.getsize(picture) > 30000, "Chromium shows the page")
     checks.that("CONSOLE" not in run.err, "and finds no error in it",
                 [l for l in run.err.splitlines() if "CONSOLE" in l])
+    check_width(checks, f, browser)
+
+
+def check_width(checks, f, browser):
+    """The page is as wide as its window, a telephone's too."""
+    path = os.path.join(f.folder, "framed.html")
+    for width in (1200, 400):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(
+                f"<iframe id=page style='width:{width}px;height:900px;border:0'"
+                f' srcdoc="{html.escape(f.page())}"></iframe><script>'
+                "page.onload = () => document.title = 'wide ' + "
+                "page.contentDocument.documentElement.scrollWidth</script>")
+        run = t.run(browser, "--headless", "--no-sandbox", "--disable-gpu",
+                    "--window-size=1400,1000", "--dump-dom",
+                    "--user-data-dir=" + os.path.join(f.folder, "browser"),
+                    "file://" + path, timeout=120).must()
+        found = re.search(r"<title>wide (\d+)</title>", run.out)
+        checks.that(found and int(found[1]) <= width,
+                    f"{width} pixels: nothing lies outside the window",
+                    found and found[1])
 
 
 def check_advice(checks, f):
