@@ -139,6 +139,8 @@ def table(result):
                   f"| {got['cpu_us']:.1f} us |"
                   for way, got in row["ways"].items()]
         lines.append("")
+    lines += ["What two processes of the plain loop reach is what the second core "
+              "had left beside other", "work.", ""]
     return "\n".join(lines + ["Made by `tests/bench/loader.py`.", ""])
 
 
