@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     if (!m || !passes_run(m, &c, pass_pipeline, &(PassOptions){0}))
         return fail(argv[3], c.error.text);
     Error e = {{0}};
-    Program *p = program_new(m, c.target, &e);
+    Program *p = program_new(m, &(CodegenOptions){.target = c.target}, &e);
     int code = p ? show(plan_new(p, p->arena), json) : fail(argv[3], e.text);
     program_free(p);
     module_free(m);
