@@ -162,7 +162,7 @@ def check_refusal(checks, p):
     os.mkdir(tmp)
     run = p.compile("refused", "--set", "batch=5", TMPDIR=tmp,
                     FAKE_NVRTC_REFUSE="tgc_gemm<")
-    checks.refused(run, r"refuses the kernel of (matmul|conv).*tiny\.net:\d+:\d+"
+    checks.refused(run, r"refuses the kernel of \w*(matmul|conv).*tiny\.net:\d+:\d+"
                    r".*kernels\.cu, line \d+.*planted", "a kernel that NVRTC "
                    "refuses is named with its line")
     line = int(re.search(r"kernels\.cu, line (\d+)", run.err).group(1))

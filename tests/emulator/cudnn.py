@@ -117,7 +117,7 @@ def check_choice(checks):
                             (("--set", "cudnn=true", "--no-cudnn"), False)):
         plan = t.run(t.TGC, "compile", model, "--target", "cuda:sm_90",
                      "--emit=plan", *words).must().out
-        checks.equal("_cudnn_conv" in plan, by_cudnn,
+        checks.equal("cudnn_conv" in plan, by_cudnn,
                      " ".join(words) or "by default")
     for words, message in ((("--cudnn", "--no-cudnn", "--target", "cuda"),
                             "which of the two"), (("--cudnn",), "--target")):
