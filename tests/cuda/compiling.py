@@ -175,6 +175,33 @@ def check_refusal(checks, p):
                  "and nothing else")
 
 
+def check_full_disk(checks, p):
+    """A small file system without room, for what is made and for the cache."""
+    disk = p.path("disk")
+    os.mkdir(disk)
+    if t.run("mount", "-t", "tmpfs", "-o", "size=64k", "tgc-test",
+             disk).status != 0:
+        print("        (cannot mount a small file system here: one check less)")
+        return
+    try:
+        run = p.compile("full", "--set", "batch=6", TMPDIR=disk)
+        checks.refused(run, f"cannot write.*{disk}.*No space left",
+                       "a full disk is named")
+        checks.equal(os.listdir(disk), [], "and nothing is left there")
+        checks.that(not os.path.exists(p.path("full")), "nor a program")
+        for size in (60000, 4000):
+            with open(os.path.join(disk, "ballast"), "wb") as file:
+                file.write(bytes(size))
+            run = p.compile("full", "--set", "batch=6", XDG_CACHE_HOME=disk)
+            checks.equal(run.status, 0, "a cache without room is no mistake")
+        folder = os.path.join(disk, "tgc")
+        left = os.listdir(folder) if os.path.isdir(folder) else []
+        checks.that(all(n.endswith(".image") for n in left),
+                    "and nothing half written stays in it", left)
+    finally:
+        t.run("umount", disk)
+
+
 def main():
     checks = t.Checks()
     p = Place(t.scratch("cuda_compiling"))
@@ -184,6 +211,7 @@ def main():
     check_no_cache(checks, p, units)
     check_messages(checks, p, units)
     check_refusal(checks, p)
+    check_full_disk(checks, p)
     checks.done()
 
 
