@@ -165,9 +165,91 @@ void node_print(const Graph *g, uint32_t id, FILE *out)
     putc('\n', out);
 }
 
+/* ---- groups, for people -------------------------------------------------- */
+
+enum { NAMED_MOST = 6 }; /* values that a comment names */
+
+/* By node: does another kernel read it, or a root? */
+static bool *find_read_outside(const Graph *g, Arena *a)
+{
+    bool *read = arena_array(a, g->n_nodes, sizeof *read);
+    for (uint32_t id = 1; id < g->n_nodes; id++) {
+        const Node *n = &g->node[id];
+        for (uint32_t i = 0; i < n->n_in; i++)
+            if (n->in[i].node < g->n_nodes &&
+                g->node[n->in[i].node].group != n->group)
+                read[n->in[i].node] = true;
+    }
+    return read;
+}
+
+static void print_numbered(const char *word, const uint32_t *id, uint32_t n,
+                           FILE *out)
+{
+    for (uint32_t i = 0; i < n && i < NAMED_MOST; i++)
+        fprintf(out, "%s%%%u", i ? " " : word, id[i]);
+    if (n > NAMED_MOST)
+        fprintf(out, " and %u more", n - NAMED_MOST);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Nodes outside of the group first..last that it reads, each once. */
+static uint32_t find_read(const Graph *g, uint32_t first, uint32_t last,
+                          uint32_t *id)
+{
+    uint32_t n = 0, once = 0;
+    for (uint32_t k = first; k <= last; k++)
+        for (uint32_t i = 0; i < g->node[k].n_in; i++)
+            if (g->node[k].in[i].node < first)
+                id[n++] = g->node[k].in[i].node;
+    if (n)
+        qsort(id, n, sizeof *id, compare_ids);
+    for (uint32_t i = 0; i < n; i++)
+        if (!i || id[i] != id[i - 1])
+            id[once++] = id[i];
+    return once;
+}
+
+/* "  # an anchor, 4 ops before and 3 after it; reads %3 %9; writes %18" */
+static void print_group(const Graph *g, uint32_t first, const bool *outside,
+                        FILE *out)
+{
+    Arena *a = arena_new();
+    uint32_t last = first, anchor = 0, n_out = 0, room = 0;
+    for (uint32_t id = first;
+         id < g->n_nodes && g->node[id].group == g->node[first].group; id++) {
+        last = id;
+        room += g->node[id].n_in;
+        if (node_is_whole(&g->node[id]))
+            anchor = id;
+    }
+    uint32_t *in = arena_array(a, room + 1, sizeof *in);
+    uint32_t *result = arena_array(a, last - first + 1, sizeof *result);
+    for (uint32_t id = first; id <= last; id++)
+        if (outside[id])
+            result[n_out++] = id;
+    if (anchor)
+        fprintf(out, "  fuse {  # an anchor, %u ops before and %u after it",
+                anchor - first, last - anchor);
+    else
+        fprintf(out, "  fuse {  # %u op%s", last - first + 1,
+                last > first ? "s" : "");
+    print_numbered("; reads ", in, find_read(g, first, last, in), out);
+    print_numbered("; writes ", result, n_out, out);
+    putc('\n', out);
+    arena_free(a);
+}
+
 void graph_print(const Graph *g, FILE *out)
 {
     uint32_t group = 0;
+    Arena *a = arena_new();
+    const bool *outside = find_read_outside(g, a);
     fputs("graph ", out);
     print_name(g->name, out);
     fputs(" {\n", out);
@@ -176,12 +258,13 @@ void graph_print(const Graph *g, FILE *out)
         if (group && now != group)
             fputs("  }\n", out);
         if (now && now != group)
-            fputs("  fuse {\n", out);
+            print_group(g, id, outside, out);
         group = now;
         fputs(group ? "    " : "  ", out);
         node_print(g, id, out);
     }
     fputs(group ? "  }\n}\n" : "}\n", out);
+    arena_free(a);
 }
 
 /* ---- modules ------------------------------------------------------------ */
