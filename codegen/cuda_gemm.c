@@ -223,9 +223,9 @@ static int64_t up(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-int64_t blocks_of(const Problem *p, const Tile *t)
+int64_t blocks_of(const Problem *p, const Tile *t, int rows)
 {
-    return up(p->m, t->bm) * up(p->n, t->bn) * p->batches * p->parts;
+    return up(p->m, rows) * up(p->n, t->bn) * p->batches * p->parts;
 }
 
 /* In products that a processor does, one after the other.  A block of few
@@ -233,7 +233,7 @@ int64_t blocks_of(const Problem *p, const Tile *t)
 static double tile_cost(const Problem *p, const Tile *t)
 {
     int threads = threads_of(t);
-    double waves = (double)up(blocks_of(p, t), PROCESSORS);
+    double waves = (double)up(blocks_of(p, t, t->bm), PROCESSORS);
     double products = (double)t->bm * t->bn / (t->mma ? MMA_FASTER : 1);
     double block = products + BRING * (double)(t->bm + t->bn);
     return waves * block * (threads < 128 ? 2 : threads < 256 ? 1.1 : 1);
@@ -282,7 +282,8 @@ int64_t cuda_gemm_call(const Type *x, const Type *w, const Type *y,
                  .batches = groups,
                  .parts = 1};
     int64_t batch = x->dim[0], pixels = type_elements(y) / y->dim[1];
-    int64_t parts = up(BLOCKS_WANTED, blocks_of(&p, choose_tile(&p)));
+    const Tile *t = choose_tile(&p);
+    int64_t parts = up(BLOCKS_WANTED, blocks_of(&p, t, t->bm));
     int64_t bytes = type_elements(w) * 4;
     if (parts > PART_BYTES / bytes)
         parts = PART_BYTES / bytes;
@@ -339,4 +340,27 @@ int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
     for (int i = 0; i < found; i++)
         tile[i] = tile_name(sorted[i], a);
     return found;
+}
+
+int64_t cuda_gemm_unit(const Type *t, const int64_t *axes, int n_axes,
+                       int64_t channels)
+{
+    int64_t unit = 1;
+    bool inside = true;
+    int last = layout_dim(t->layout, t->rank, t->rank - 1);
+    if (t->dim[last] != channels)
+        return 0;
+    for (int place = t->rank - 1; place >= 0; place--) {
+        int d = layout_dim(t->layout, t->rank, place);
+        bool folded = false;
+        for (int i = 0; i < n_axes; i++)
+            folded |= axes[i] == d;
+        if (t->dim[d] == 1 || (d == last && !folded))
+            continue;
+        if (folded && (!inside || d == last))
+            return 0;
+        inside = folded;
+        unit *= folded ? t->dim[d] : 1;
+    }
+    return unit;
 }

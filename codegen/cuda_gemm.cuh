@@ -16,7 +16,9 @@
  *            reads; load(raw, at), compute(raw, at, v)
  *     Y      place(m, n, batch, part): where a result goes
  *
- * P has the sizes.  All of them are constants, so the compiler sees through
+ * P has the sizes.  Of a tile's BM rows, STEP count: fewer where what is fused
+ * after wants whole images or lines, and no power of 2 is any number of those.
+ * All of them are constants, so the compiler sees through
  * divisions and conditions.  Sums are done in the order of k: the same bits
  * every time. */
 
@@ -414,15 +416,20 @@ __device__ inline void tgc_read(const Math *from, Math *to)
  * neighbours, so that what they share of a is in the cache. */
 template <class P, class A, class B> struct tgc_block {
     static constexpr int TILES_N = (B::ROWS + P::BN - 1) / P::BN;
-    static constexpr int TILES_M = (A::ROWS + P::BM - 1) / P::BM;
+    static constexpr int TILES_M = (A::ROWS + P::STEP - 1) / P::STEP;
     int m, n, batch, part;
     __device__ tgc_block()
     {
         int i = (int)blockIdx.x;
         n = i % TILES_N * P::BN;
-        m = i / TILES_N % TILES_M * P::BM;
+        m = i / TILES_N % TILES_M * P::STEP;
         batch = i / (TILES_N * TILES_M) % P::BATCHES;
         part = i / (TILES_N * TILES_M * P::BATCHES);
+    }
+    /* Is row i of the tile one of this block's results? */
+    __device__ bool has(int i) const
+    {
+        return (P::STEP == P::BM || i < P::STEP) && m + i < A::ROWS;
     }
 };
 
@@ -442,7 +449,7 @@ tgc_put_results(typename P::R *y, const tgc_block<P, A, B> &block, int m, int n,
     constexpr bool wide = Y::NEXT == 1 && Y::EVEN % 4 == 0 && P::TN == 4;
 #pragma unroll
     for (int i = 0; i < P::TM; i++) {
-        if (m + i >= A::ROWS || n >= B::ROWS)
+        if (!block.has(m - block.m + i) || n >= B::ROWS)
             continue;
         if (wide && n + P::TN <= B::ROWS) {
             tgc_vec<typename P::R, 4> v;

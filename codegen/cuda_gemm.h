@@ -24,6 +24,11 @@ bool cuda_gemm_fits(const Graph *g, const Node *n);
  * matrix), of which other nodes can be computed in the same kernel; 0: none. */
 int64_t cuda_gemm_tile(const Graph *g, const Node *n);
 
+/* Elements that a sum over these axes folds into one: a unit of pixels in a row
+ * in memory, each channel by itself.  0: it is anything else. */
+int64_t cuda_gemm_unit(const Type *t, const int64_t *axes, int n_axes,
+                       int64_t channels);
+
 /* Prints the kernel `name` of a step of such a node, and of what is fused after
  * it, in the tile of this name; NULL: the one that the model of costs takes.
  * False with a message. */

@@ -41,6 +41,7 @@ int operand_vector(const Problem *p, int i);
 const Tile *choose_tile(const Problem *p);
 const Tile *tile_named(const Problem *p, const char *name); /* NULL: none */
 int threads_of(const Tile *t);
-int64_t blocks_of(const Problem *p, const Tile *t);
+/* rows: of a tile, that count: all bm, or fewer for what is fused after. */
+int64_t blocks_of(const Problem *p, const Tile *t, int rows);
 
 #endif

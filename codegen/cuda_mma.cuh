@@ -149,7 +149,7 @@ __device__ inline void tgc_put_sums(typename P::R *y,
     for (int i = (int)threadIdx.x; P::KEPT && i < P::BM * P::BN / V;
          i += P::THREADS) {
         int row = i / (P::BN / V), column = i % (P::BN / V) * V;
-        if (block.m + row < A::ROWS && block.n + column < B::ROWS)
+        if (block.has(row) && block.n + column < B::ROWS)
             tgc_store(y + Y::place(block.m + row, block.n + column, block.batch,
                                    block.part),
                       tgc_load<V>(&lines[row * LINE + column]));

@@ -43,6 +43,7 @@ typedef struct After {
     bool fused;    /* is there anything? */
     bool kept;     /* is the product itself in memory, too? */
     int64_t bytes; /* of shared memory that it wants */
+    int rows;      /* of a tile, that it has whole units of */
     char *functions, *calls;
 } After;
 
@@ -59,6 +60,7 @@ static void print_tile_sizes(const Problem *p, const Tile *t, const After *f,
 {
     const Name names[] = {
         {"BM", t->bm},
+        {"STEP", f->rows},
         {"BN", t->bn},
         {"BK", t->mma ? MMA_K : TILE_K},
         {t->mma ? "WARPS_M" : "TM", t->tm},
@@ -263,6 +265,37 @@ static bool print_before(const Problem *p, const Graph *g, const Step *s,
     return ok;
 }
 
+static int64_t common_multiple(int64_t a, int64_t b)
+{
+    int64_t x = a, y = b;
+    while (y) {
+        int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
+/* Rows of a tile that are whole units of all sums after it; 0: none. */
+static int rows_in_units(const Problem *p, const Graph *g, const Step *s,
+                         int most)
+{
+    int64_t all = 1;
+    for (uint32_t id = s->first; id <= s->last && all <= most; id++) {
+        const Node *n = &g->node[id];
+        int count;
+        if (!node_has(n, T_REDUCE))
+            continue;
+        const int64_t *axes = node_ints(n, "axes", &count);
+        int64_t unit =
+            cuda_gemm_unit(graph_type(g, n->in[0]), axes, count, p->n);
+        if (!unit)
+            return 0;
+        all = common_multiple(all, unit);
+    }
+    return all <= most ? (int)(most / all * all) : 0;
+}
+
 static bool print_after(const Problem *p, const Graph *g, const Step *s,
                         const Tile *t, const char *name, After *f, Error *e)
 {
@@ -274,15 +307,18 @@ static bool print_after(const Problem *p, const Graph *g, const Step *s,
     }
     if (!f->fused)
         return true;
+    f->rows = rows_in_units(p, g, s, t->bm);
+    if (!f->rows)
+        return error_set(e, "a tile holds no whole units of its sums");
     CudaTile tile = {.value = y,
                      .pixels = p->m,
                      .channels = p->n,
-                     .rows = t->bm,
+                     .rows = f->rows,
                      .columns = t->bn,
                      .line = line_of(p, t),
                      .threads = threads_of(t)};
     tile.shared =
-        SHARED_MOST - tile.rows * tile.line * (int64_t)dtype_size(p->result);
+        SHARED_MOST - t->bm * tile.line * (int64_t)dtype_size(p->result);
     size_t size;
     FILE *functions = open_memstream(&f->functions, &size);
     FILE *calls = open_memstream(&f->calls, &size);
@@ -297,11 +333,11 @@ bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
 {
     Problem p;
     Before b;
-    After f = {0};
     problem_of(g, &g->node[step_anchor(g, s)], &p);
     const Tile *t = tile ? tile_named(&p, tile) : choose_tile(&p);
     if (!t)
         return error_set(e, "there is no tile %.32s for this product", tile);
+    After f = {.rows = t->bm};
     bool ok = print_before(&p, g, s, name, &b, e) &&
               print_after(&p, g, s, t, name, &f, e);
     if (ok) {
@@ -318,7 +354,7 @@ bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
     free(b.functions);
     free(f.functions);
     free(f.calls);
-    *c = (CudaGemm){.parts = blocks_of(&p, t),
+    *c = (CudaGemm){.parts = ok ? blocks_of(&p, t, f.rows) : 0,
                     .threads = (uint32_t)threads_of(t)};
     return ok;
 }

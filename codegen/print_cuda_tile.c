@@ -80,6 +80,12 @@ static bool fits_tile(TilePrinter *t, Nest *n, const Index *at)
 
 /* ---- a nest ------------------------------------------------------------- */
 
+/* Rows of the nest in a tile, in vectors. */
+static int items_of(const TilePrinter *t)
+{
+    return (int)(t->tile->rows / t->unit) * t->tile->columns / t->c.run.vector;
+}
+
 /* Vectors are neighbouring channels. */
 static void choose_run(TilePrinter *t, const Nest *n)
 {
@@ -91,9 +97,10 @@ static void choose_run(TilePrinter *t, const Nest *n)
         c->p.wide = 0;
         c->p.vector = 1;
     }
-    int rows = (int)(t->tile->rows / t->unit) * t->tile->columns / run->vector;
     run->positions = t->unit;
-    run->across = rows < c->threads ? rows : c->threads;
+    run->across = 1;
+    while (run->across < items_of(t) && run->across < c->threads)
+        run->across *= 2;
     run->along = n->n_reductions ? c->threads / run->across : 1;
     run->rows_first = true;
     if (!n->n_reductions)
@@ -108,9 +115,12 @@ static void print_row_number(TilePrinter *t)
     print_line(p, "const int unit = m / %" PRId64 " + item / %d;", t->unit,
                side);
     print_line(p, "const int channel = n + item %% %d * %d;", side, vector);
-    print_line(p,
-               "const bool live = unit < %" PRId64 " && channel < %" PRId64 ";",
-               t->tile->pixels / t->unit, t->tile->channels);
+    const char *last = "";
+    if (items_of(t) % t->c.run.across)
+        last = arena_printf(p->arena, "item < %d && ", items_of(t));
+    print_line(
+        p, "const bool live = %sunit < %" PRId64 " && channel < %" PRId64 ";",
+        last, t->tile->pixels / t->unit, t->tile->channels);
 }
 
 static void print_row(TilePrinter *t)
@@ -135,20 +145,22 @@ static void print_row(TilePrinter *t)
         cuda_print_elements(&t->c);
 }
 
+/* All threads go through the same turns: in each of them they wait for one
+ * another. */
 static void print_nest(TilePrinter *t)
 {
     Printer *p = &t->c.p;
     const CudaRun *run = &t->c.run;
-    int rows = (int)(t->tile->rows / t->unit) * t->tile->columns / run->vector;
-    const char *first = "threadIdx.x";
+    const char *mine = "threadIdx.x";
     if (run->along > 1) {
         print_line(p, "const int along = threadIdx.x / %d;", run->across);
-        first = arena_printf(p->arena, "threadIdx.x %% %d", run->across);
+        mine = arena_printf(p->arena, "threadIdx.x %% %d", run->across);
     } else if (p->nest->n_reductions) {
         print_line(p, "const int along = 0;");
     }
-    print_open(p, "for (int item = %s; item < %d; item += %d) {", first, rows,
+    print_open(p, "for (int turn = 0; turn < %d; turn += %d) {", items_of(t),
                run->across);
+    print_line(p, "const int item = turn + %s;", mine);
     print_row(t);
     print_close(p);
 }

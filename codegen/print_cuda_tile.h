@@ -17,7 +17,7 @@
 typedef struct CudaTile {
     Value value;
     int64_t pixels, channels; /* of the value; channels side by side */
-    int rows, columns;        /* of a tile */
+    int rows, columns;        /* of a tile; rows that are whole units */
     int64_t line;             /* elements from a pixel to the next in it */
     int threads;
     int64_t shared; /* bytes that there are besides */

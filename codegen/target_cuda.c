@@ -4,6 +4,7 @@
 #include "cuda_gemm.h"
 #include "cuda_cudnn.h"
 #include "targets.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -28,6 +29,14 @@ static Layout cuda_layout(const Target *t, const Graph *g, const Node *n,
     return layout_channels_last(type->rank);
 }
 
+static int64_t divisor_up_to(int64_t n, int64_t most)
+{
+    int64_t d = most < n ? most : n;
+    while (d > 1 && n % d)
+        d--;
+    return d;
+}
+
 /* Pieces of a sum for each channel, such that whatever makes the pixels can add
  * up the pieces: each in a tile, of one image, whole lines.  0: there are none.
  */
@@ -40,14 +49,11 @@ static int64_t tile_splits(const Type *t, const int64_t *axes, int n_axes)
     int64_t most = pixels / UNITS_LEAST;
     most = most < UNIT_MOST ? most : UNIT_MOST;
     int64_t unit = 1;
-    for (int d = t->rank - 1; d >= 2; d--)
-        for (int64_t left = t->dim[d]; left > 1; left /= 2) {
-            if (left % 2)
-                return 0;
-            if (unit * 2 > most)
-                return unit < UNIT_LEAST ? 0 : pixels / unit;
-            unit *= 2;
-        }
+    for (int d = t->rank - 1; d > 2; d--)
+        unit *= t->dim[d];
+    if (unit > most)
+        return 0;
+    unit *= divisor_up_to(t->dim[2], most / unit); /* whole lines */
     return unit < UNIT_LEAST ? 0 : pixels / unit;
 }
 
@@ -99,31 +105,6 @@ static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
     return a;
 }
 
-/* Elements that are folded into one: a unit of pixels in a row in memory, each
- * channel by itself.  0: it is anything else. */
-static int64_t unit_of(const Type *t, const int64_t *axes, int n_axes,
-                       int64_t channels)
-{
-    int64_t unit = 1;
-    bool inside = true;
-    int last = layout_dim(t->layout, t->rank, t->rank - 1);
-    if (t->dim[last] != channels)
-        return 0;
-    for (int place = t->rank - 1; place >= 0; place--) {
-        int d = layout_dim(t->layout, t->rank, place);
-        bool folded = false;
-        for (int i = 0; i < n_axes; i++)
-            folded |= axes[i] == d;
-        if (t->dim[d] == 1 || (d == last && !folded))
-            continue;
-        if (folded && (!inside || d == last))
-            return 0;
-        inside = folded;
-        unit *= folded ? t->dim[d] : 1;
-    }
-    return unit;
-}
-
 typedef struct After {
     const Graph *g;
     const Node *anchor;
@@ -135,8 +116,8 @@ static bool fits_units(const After *a, const Node *n)
     int count;
     const int64_t *axes = node_ints(n, "axes", &count);
     int64_t unit =
-        unit_of(graph_type(a->g, n->in[0]), axes, count, a->channels);
-    return unit && a->tile % unit == 0;
+        cuda_gemm_unit(graph_type(a->g, n->in[0]), axes, count, a->channels);
+    return unit && unit <= a->tile;
 }
 
 /* Does the broadcast put its operand back where `pick` took it? */
@@ -212,6 +193,21 @@ static bool cuda_joins(const Target *t, const Graph *g, const Node *anchor,
         if (!reads_tile(&a, n->in[i]))
             return false;
     return true;
+}
+
+/* Whoever prints it decides. */
+static bool cuda_holds(const Target *t, const Graph *g, const Step *s)
+{
+    (void)t;
+    char *text;
+    size_t size;
+    CudaGemm c;
+    Error e;
+    FILE *f = open_memstream(&text, &size);
+    bool ok = cuda_gemm_print(g, s, "@", NULL, f, &c, &e);
+    fclose(f);
+    free(text);
+    return ok;
 }
 
 /* The same convolution of weights that lie channels-last. */
@@ -321,6 +317,7 @@ const Target target_cuda = {
     .splits = cuda_splits,
     .anchor = cuda_anchor,
     .joins = cuda_joins,
+    .holds = cuda_holds,
     .scratch = cuda_scratch,
     .seconds = cuda_seconds,
 };

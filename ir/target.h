@@ -57,6 +57,11 @@ struct Target {
     bool (*joins)(const Target *t, const Graph *g, const Node *anchor,
                   int operand, const Node *n);
 
+    /* Can the target compute this group around an anchor, after all?  Asked of
+     * the graph that pass `fuse` has made; what it cannot is fused no more.
+     * NULL: everything that was let in. */
+    bool (*holds)(const Target *t, const Graph *g, const Step *s);
+
     /* Most bytes that a library call of the module wants for itself; each
      * thread has as many, besides the arena. */
     int64_t (*scratch)(const Target *t, const Module *m);

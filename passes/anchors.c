@@ -138,7 +138,7 @@ static size_t find_anchor(const Anchors *a, uint32_t id)
     return low < a->n && a->anchor[low] == id ? low + 1 : 0;
 }
 
-static void list_anchors(Anchors *a)
+static void list_anchors(Anchors *a, const uint8_t *around)
 {
     Clusters *c = a->c;
     for (uint32_t id = 1; id < c->g->n_nodes; id++) {
@@ -146,6 +146,10 @@ static void list_anchors(Anchors *a)
         if (!node_is_whole(n))
             continue;
         Anchor about = a->target->anchor(a->target, c->g, n);
+        if (around[id] != AROUND_ALL)
+            about.before = 0;
+        if (around[id] == AROUND_NOTHING)
+            about.after = 0;
         if (!about.before && !about.after)
             continue;
         ARENA_PUSH(c->arena, a->anchor, a->n, a->cap, id);
@@ -182,12 +186,12 @@ static void try_prologues(Anchors *a)
     }
 }
 
-void anchors_find(Clusters *c, const Target *t)
+void anchors_find(Clusters *c, const Target *t, const uint8_t *around)
 {
     if (!t || !t->anchor)
         return;
     Anchors a = {.c = c, .target = t, .uses = graph_uses(c->g, c->arena)};
-    list_anchors(&a);
+    list_anchors(&a, around);
     try_epilogues(&a);
     try_prologues(&a);
 }

@@ -18,6 +18,11 @@ typedef struct Copy {
     Value v;
 } Copy;
 
+/* A node that the target runs whole, in both graphs. */
+typedef struct Whole {
+    uint32_t before, now;
+} Whole;
+
 typedef struct Fuse {
     Rewrite r;
     Clusters clusters;
@@ -26,6 +31,8 @@ typedef struct Fuse {
     Copy *inside; /* as the group under way does */
     uint32_t cluster, group;
     uint32_t n_groups;
+    Whole *whole;
+    size_t n_whole, cap_whole;
 } Fuse;
 
 static Value add_copy(Fuse *f, uint32_t id, const Value *in, uint32_t group)
@@ -100,6 +107,9 @@ static void add_member(Fuse *f, uint32_t id)
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = generic ? inside(f, n->in[i]) : for_fixed(f, n->in[i]);
     uint32_t now = add_copy(f, id, in, f->group).node;
+    if (node_is_whole(n) && f->group)
+        ARENA_PUSH(f->arena, f->whole, f->n_whole, f->cap_whole,
+                   ((Whole){id, now}));
     for (unsigned i = 0; i < n->n_out; i++)
         rewrite_set(&f->r, node_value(id, i), node_value(now, i));
 }
@@ -166,22 +176,41 @@ static void note_unfused(Graph *g, Arena *a)
     }
 }
 
-static Graph *fuse_graph(Graph *g, PassContext *c)
+typedef struct How {
+    const Target *target;
+    bool off, full;
+    uint8_t *around; /* an Around by node of the graph */
+} How;
+
+/* Is there a group that the target does not take?  From now on less is fused
+ * around its anchor. */
+static bool is_refused(Fuse *f, const Graph *now, const How *how)
+{
+    const Target *t = how->target;
+    bool refused = false;
+    if (!t || !t->holds || !f->n_whole)
+        return false;
+    Steps s = graph_steps(now, f->arena);
+    for (size_t i = 0; i < f->n_whole; i++) {
+        const Whole *w = &f->whole[i];
+        if (t->holds(t, now, &s.step[s.of[w->now]]))
+            continue;
+        how->around[w->before]++;
+        refused = true;
+    }
+    return refused;
+}
+
+/* NULL: another time. */
+static Graph *fuse_so(Graph *g, const How *how)
 {
     Fuse f = {.arena = arena_new()};
-    Graph *given = g;
-    const char *wanted = settings_text(&g->module->settings, "fuse");
-    bool off = wanted && !strcmp(wanted, "off");
-    bool full = !wanted || !strcmp(wanted, "full");
-    note_unfused(g, f.arena);
-    if (full)
-        g = repeat_cheap(g, c->target);
     rewrite_begin(&f.r, g);
     clusters_start(&f.clusters, g, f.arena);
-    if (!off)
+    if (!how->off)
         clusters_find(&f.clusters);
-    if (full) {
-        anchors_find(&f.clusters, c->target);
+    if (how->full) {
+        anchors_find(&f.clusters, how->target, how->around);
         updates_gather(&f.clusters);
     }
     f.fixed = arena_array(f.arena, g->n_nodes, sizeof *f.fixed);
@@ -195,8 +224,31 @@ static Graph *fuse_graph(Graph *g, PassContext *c)
             Value in = for_fixed(&f, g->node[id].in[0]);
             add_copy(&f, id, &in, 0);
         }
-    arena_free(f.arena);
     Graph *now = rewrite_end(&f.r);
+    if (is_refused(&f, now, how)) {
+        graph_free(now);
+        now = NULL;
+    }
+    arena_free(f.arena);
+    return now;
+}
+
+static Graph *fuse_graph(Graph *g, PassContext *c)
+{
+    Arena *a = arena_new();
+    Graph *given = g, *now;
+    const char *wanted = settings_text(&g->module->settings, "fuse");
+    How how = {.target = c->target,
+               .off = wanted && !strcmp(wanted, "off"),
+               .full = !wanted || !strcmp(wanted, "full")};
+    note_unfused(g, a);
+    if (how.full)
+        g = repeat_cheap(g, c->target);
+    how.around = arena_array(a, g->n_nodes, sizeof *how.around);
+    do
+        now = fuse_so(g, &how);
+    while (!now);
+    arena_free(a);
     if (g != given)
         graph_free(g);
     return now;

@@ -65,9 +65,12 @@ bool cluster_computes(const Clusters *c, uint32_t id);
 /* Merges clusters that nothing but updates needs. */
 void updates_gather(Clusters *c);
 
+/* What is fused around a node that the target runs whole. */
+typedef enum Around { AROUND_ALL, AROUND_AFTER, AROUND_NOTHING } Around;
+
 /* Merges clusters with the nodes that the target runs whole, where it says that
- * it can (Target.anchor). */
-void anchors_find(Clusters *c, const Target *t);
+ * it can (Target.anchor); around: an Around by node. */
+void anchors_find(Clusters *c, const Target *t, const uint8_t *around);
 
 /* The graph in which cheap values of many users are computed once for each of
  * them, from what is in memory anyway; takes the graph. */

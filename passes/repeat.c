@@ -13,7 +13,11 @@
  *     smaller (half where y is float32);
  *   - every user of y can take it in: it is elementwise itself, a reduction, or
  *     a node that the target fuses around (Target.anchor).
- * Then no byte more is read than before, and y is not written at all. */
+ * Then no byte more is read than before, and y is not written at all.
+ *
+ * A chain of two large values, as batch norm's gradient a g + b x + c is, may
+ * be computed again, too, where that moves fewer bytes: by both of two users,
+ * the gradients of a convolution's input and of its weights. */
 #include "fuse.h"
 #include "passes.h"
 #include "pieces.h"
@@ -27,12 +31,19 @@ enum {
     LEAST_BYTES = 64 * 1024 /* less stays in the cache anyway */
 };
 
+enum { MOST_ROOTS = 2 };
+
+typedef struct Roots {
+    Value of[MOST_ROOTS];
+    int n;
+} Roots;
+
 typedef struct Repeat {
     const Graph *g;
     const Target *target;
     Arena *arena;
     Uses uses;
-    Value *root;    /* by node: the one large value it is computed from */
+    Roots *root;    /* by node: the large values it is computed from */
     uint8_t *ops;   /* by node: in its chain; 0: it is in none */
     bool *repeated; /* by node */
 } Repeat;
@@ -66,9 +77,30 @@ static bool is_small(const Repeat *r, Value v, int64_t elements)
            type_elements(graph_type(r->g, v)) * MUCH_SMALLER <= elements;
 }
 
+static bool add_root(Roots *all, Value v)
+{
+    for (int i = 0; i < all->n; i++)
+        if (value_equal(all->of[i], v))
+            return true;
+    if (all->n == MOST_ROOTS)
+        return false;
+    all->of[all->n++] = v;
+    return true;
+}
+
+/* Is v part of the chain of who reads it?  One of two large values only where
+ * nobody else does: else it may have to be in memory. */
+static bool goes_on(const Repeat *r, Value v)
+{
+    uint32_t users = r->uses.start[v.node + 1] - r->uses.start[v.node];
+    return r->ops[v.node] > 0 && (r->root[v.node].n == 1 || users == 1);
+}
+
 static void find_chain(Repeat *r, uint32_t id)
 {
     const Node *n = &r->g->node[id];
+    if (node_is(n, &op_widen) && !goes_on(r, n->in[0]))
+        return;
     if (node_is(n, &op_widen)) { /* costs nothing in its user */
         r->root[id] = r->root[n->in[0].node];
         r->ops[id] = r->ops[n->in[0].node];
@@ -78,7 +110,7 @@ static void find_chain(Repeat *r, uint32_t id)
         return;
     int64_t elements = type_elements(&n->type[0]);
     int ops = 1;
-    Value root = NO_VALUE;
+    Roots roots = {.n = 0};
     for (uint32_t i = 0; i < n->n_in; i++) {
         Value v = n->in[i];
         if (is_small(r, v, elements))
@@ -87,17 +119,19 @@ static void find_chain(Repeat *r, uint32_t id)
             v = graph_node(r->g, v)->in[0]; /* at the same place */
         if (is_free(graph_node(r->g, v)) && !r->ops[v.node])
             return; /* other places of something large */
-        bool chain = r->ops[v.node] > 0;
-        Value from = chain ? r->root[v.node] : v;
-        if (root.node && !value_equal(root, from))
-            return;
-        root = from;
+        bool chain = goes_on(r, v);
+        Roots from = chain ? r->root[v.node] : (Roots){{v}, 1};
+        for (int k = 0; k < from.n; k++)
+            if (!add_root(&roots, from.of[k]))
+                return;
         ops += chain ? r->ops[v.node] : 0;
     }
-    if (!root.node || ops > MOST_OPS ||
-        type_bytes(graph_type(r->g, root)) > type_bytes(&n->type[0]))
+    for (int k = 0; k < roots.n; k++)
+        if (type_bytes(graph_type(r->g, roots.of[k])) > type_bytes(&n->type[0]))
+            return;
+    if (!roots.n || ops > MOST_OPS)
         return;
-    r->root[id] = root;
+    r->root[id] = roots;
     r->ops[id] = (uint8_t)ops;
 }
 
@@ -148,6 +182,50 @@ static bool is_kept(const Repeat *r, Value root, uint32_t id)
            read_after(r, root, id, 0);
 }
 
+/* Who reads v: nodes other than views and chains of v alone; up to 2. */
+static int readers(const Repeat *r, Value v, int depth)
+{
+    int n = 0;
+    for (uint32_t i = r->uses.start[v.node];
+         n < 2 && i < r->uses.start[v.node + 1]; i++) {
+        uint32_t user = r->uses.user[i];
+        bool goes_on = is_free(&r->g->node[user]) ||
+                       (r->ops[user] && r->root[user].n == 1);
+        if (goes_on && depth < MOST_OPS)
+            n += readers(r, node_value(user, 0), depth + 1);
+        else
+            n++;
+    }
+    return n;
+}
+
+/* Do its users move fewer bytes where each reads what it is computed from?
+ * Where an anchor's operand may be in memory, too, the first one that needs it
+ * computes it for the others. */
+static bool saves_bytes(const Repeat *r, uint32_t id, uint32_t users)
+{
+    const Target *t = r->target;
+    double roots = 0, own = (double)type_bytes(&r->g->node[id].type[0]);
+    for (uint32_t i = r->uses.start[id]; i < r->uses.start[id + 1]; i++) {
+        const Node *n = &r->g->node[r->uses.user[i]];
+        if (!node_is_generic(n) && t->anchor(t, r->g, n).keeps)
+            return false;
+    }
+    for (int k = 0; k < r->root[id].n; k++) {
+        if (readers(r, r->root[id].of[k], 0) < 2)
+            return false; /* it would be in memory for this alone */
+        roots += (double)type_bytes(graph_type(r->g, r->root[id].of[k]));
+    }
+    return users * roots < roots + own * (1 + users);
+}
+
+static bool is_worth_it(const Repeat *r, uint32_t id, uint32_t users)
+{
+    const Roots *root = &r->root[id];
+    return root->n == 1 ? is_kept(r, root->of[0], id)
+                        : saves_bytes(r, id, users);
+}
+
 static void choose(Repeat *r, uint32_t id)
 {
     uint32_t users = 0, inner = 0;
@@ -161,7 +239,7 @@ static void choose(Repeat *r, uint32_t id)
         inner += r->repeated[user];
     }
     r->repeated[id] =
-        (users && inner == users) || (users > 1 && is_kept(r, r->root[id], id));
+        (users && inner == users) || (users > 1 && is_worth_it(r, id, users));
 }
 
 /* ---- the graph ---------------------------------------------------------- */
