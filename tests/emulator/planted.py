@@ -155,6 +155,42 @@ def check_prelude(checks, g):
                                 for i in range(32)], "random numbers")
 
 
+# Of the template that multiplies what is computed where it is loaded.
+PRODUCT_FAULTS = (
+    "__syncthreads(); /* this tile is there, the one before was read */",
+    "load_a.put(to, a, k_next, end);")
+
+
+def check_product(checks, folder):
+    """relu(a + 1) b', and the same without a barrier, or without what puts the
+    operand's tile in shared memory."""
+    a = [(i * 7 % 13 - 6) / 4 for i in range(40 * 96)]
+    b = [(i * 5 % 11 - 5) / 2 for i in range(32 * 96)]
+    wanted = [sum(max(0, a[96 * i + k] + 1) * b[96 * j + k] for k in range(96))
+              for i in range(40) for j in range(32)]
+    source = [os.path.join(gpu.HERE, "..", "..", "codegen", f"{name}.cuh")
+              for name in ("cuda_prelude", "cuda_gemm", "cuda_mma")]
+    source.append(os.path.join(gpu.HERE, "planted_product.cu"))
+    text = "".join(open(path, encoding="utf-8").read() for path in source)
+    for n, fault in enumerate(("", *PRODUCT_FAULTS)):
+        checks.that(not fault or text.count(fault) == 1, f"product: {fault}")
+        path = os.path.join(folder, f"product{n}")
+        with open(path + ".cu", "w", encoding="utf-8") as f:
+            f.write(text.replace(fault, "") if fault else text)
+        g = gpu.Gpu(gpu.build(path + ".so", path + ".cu"))
+        for seed in range(SEEDS // 2):
+            g.seed(seed)
+            out = g.launch("computed", 2, 128, [(40 * 32, "H")],
+                           [gpu.half(a), gpu.half(b)])
+            if not fault and out is None:
+                checks.that(False, f"product: seed {seed}: {g.error}")
+            elif not fault:
+                checks.equal(out[0], gpu.half(wanted), "product")
+            elif "shared memory" not in g.error:
+                checks.that(False, f"product: fault {n}, seed {seed}", g.error)
+    checks.that(True, f"product: {len(PRODUCT_FAULTS)} faults")
+
+
 def main():
     checks = t.Checks()
     folder = t.scratch("emulator_planted")
@@ -168,6 +204,7 @@ def main():
     check_atomics(checks, g)
     check_matrix(checks, g)
     check_prelude(checks, g)
+    check_product(checks, folder)
     checks.done()
 
 

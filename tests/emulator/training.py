@@ -1,6 +1,7 @@
 """Whole training steps on the emulator, by kernels that tgc generates: ten
 steps of LeNet and of ResNet-8 with the losses of the cpu, in 16 bits to their
-rounding; resumed; evaluated.  usage: training.py lenet|resnet"""
+rounding; resumed; evaluated.  Three steps of a small net whose batch is large
+enough that all is fused that can be.  usage: training.py lenet|resnet|fused"""
 import json
 import os
 import re
@@ -13,7 +14,9 @@ STEPS = 10
 CIFAR = ("-D", "depth=8", "--set", "batch=1", "--set", "optimizer.lr=0.001")
 IDX = ("--set", "data=idx", "--set", "data.samples=200", "--set", "batch=2",
        "--set", "optimizer.lr=0.0005")
-OPTIONS = {"lenet": IDX, "resnet": CIFAR}
+FUSED = ("--set", "data=idx", "--set", "data.samples=64", "--set", "batch=8",
+         "--set", "optimizer.lr=0.001")
+OPTIONS = {"lenet": IDX, "resnet": CIFAR, "fused": FUSED}
 # Relative, of a loss: sums are in another order, and each step adds to it.
 MOST = 1e-5
 # In 16 bits: so many times what they change in the cpu's losses, where the
@@ -21,10 +24,38 @@ MOST = 1e-5
 MOST_HALF = 3
 
 
+# Values of 64 KiB or more, and sums over lines of 24 pixels.
+FUSED_NET = """
+net fused(image: [1, 24, 24]) {
+    x = relu(bn1: batch_norm(conv1: conv(image, 8, 3, bias = false)))
+    y = relu(bn2: batch_norm(conv2: conv(x, 8, 3, bias = false)))
+    y = bn3: batch_norm(conv3: conv(y, 8, 3, bias = false))
+    x = relu(x + y)
+    x = relu(bn4: batch_norm(conv4: conv(x, 8, 3, bias = false)))
+    return fc: dense(mean(x, over = [height, width]), 10)
+}
+train {
+    data fashion_mnist { mean = [0.286], std = [0.353] }
+    loss cross_entropy
+    optimizer sgd { lr = 0.01, momentum = 0.9 }
+    batch = 8   epochs = 1
+}
+"""
+
+
+def model_path(folder, model):
+    if model != "fused":
+        return os.path.join(t.MODELS, model + ".net")
+    path = os.path.join(folder, "fused.net")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(FUSED_NET)
+    return path
+
+
 def compile_both(folder, model, options):
     """The program for the cpu, the one for GPUs, and the emulator with its
     kernels."""
-    path = os.path.join(t.MODELS, model + ".net")
+    path = model_path(folder, model)
     name = os.path.join(folder, model)
     cuda = t.run(t.TGC, "compile", path, "--target", "cuda:sm_90", *options,
                  f"--save-temps={name}.temps", "-o", name + ".cuda")
@@ -37,8 +68,8 @@ def compile_both(folder, model, options):
     return name + ".cpu", name + ".cuda", gpu.build(name + ".so", *texts)
 
 
-def losses(binary, data, log, *options):
-    t.run(binary, "train", "--data", data, "--steps", STEPS, "--log", log,
+def losses(binary, data, log, *options, steps=STEPS):
+    t.run(binary, "train", "--data", data, "--steps", steps, "--log", log,
           *options).must()
     return [(row["loss"], row["correct"]) for row in t.log_rows(log)]
 
@@ -110,10 +141,36 @@ def check_kept(checks, run):
     checks.that(t.same_bytes(*last), f"{run.name}: the same bytes either way")
 
 
+def check_fused(checks, folder):
+    """What is before and after products: all of it is there, and counts."""
+    data = t.idx_data(os.path.join(folder, "data"), train=64, size=24)
+    before = []
+    for precision, most in (("f32", MOST), ("f16", 2e-2)):
+        cpu, cuda, library = compile_both(
+            folder, "fused", (*FUSED, "--set", f"precision={precision}"))
+        temps = os.path.join(folder, "fused.temps")
+        text = "".join(open(os.path.join(temps, f), encoding="utf-8").read()
+                       for f in os.listdir(temps) if f.endswith(".cu"))
+        before.append(len(re.findall(r"struct \w+_before\d {", text)))
+        after = re.findall(r"void \w+_after\d\(", text)
+        checks.that(before[-1] >= 4 and len(after) >= 6,
+                    f"fused {precision}: {before[-1]} before products, "
+                    f"{len(after)} after")
+        log = os.path.join(folder, precision)
+        a = losses(cpu, data, log + ".cpu", steps=3)
+        b = losses(cuda, data, log + ".cuda", "--device", f"emu:{library}",
+                   steps=3)
+        checks.that(len(b) == 3 and distance(a, b) < most,
+                    f"fused {precision}: the losses of the cpu", (a, b))
+
+
 def main():
     checks = t.Checks()
     model = sys.argv[1]
     folder = t.scratch(f"emulator_{model}")
+    if model == "fused":
+        check_fused(checks, folder)
+        return checks.done()
     lenet = model == "lenet"
     data = t.idx_data(os.path.join(folder, "data")) if lenet else t.cifar10()
     exact = Trained(folder, model, "f32", data)
