@@ -72,7 +72,7 @@ static int attribute(const CudaDevice *d, int which)
 static void describe(Executor *e, const char *image)
 {
     const CudaDevice *d = e->device;
-    char total[32], free_[32];
+    char total[32], free_[32], library[32] = "";
     size_t have = 0, all = 0;
     snprintf(e->gpu, sizeof e->gpu, "GPU");
     d->api.cuDeviceGetName(e->gpu, sizeof e->gpu - 1, d->device);
@@ -80,11 +80,15 @@ static void describe(Executor *e, const char *image)
              10 * attribute(d, CU_COMPUTE_MAJOR) +
                  attribute(d, CU_COMPUTE_MINOR));
     d->api.cuMemGetInfo_v2(&have, &all);
+    if (d->cudnn)
+        snprintf(library, sizeof library, ", cuDNN %zu.%zu",
+                 cudnn_version(d->cudnn) / 10000,
+                 cudnn_version(d->cudnn) % 10000 / 100);
     snprintf(e->about, sizeof e->about,
-             "%s (%s of %s free), driver %d.%d, kernels for %s%s", e->gpu,
+             "%s (%s of %s free), driver %d.%d%s, kernels for %s%s", e->gpu,
              format_bytes((double)have, free_, sizeof free_),
              format_bytes((double)all, total, sizeof total),
-             d->api.version / 1000, d->api.version % 1000 / 10, image,
+             d->api.version / 1000, d->api.version % 1000 / 10, library, image,
              d->check ? ", one by one" : "");
 }
 

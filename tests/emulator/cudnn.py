@@ -70,7 +70,8 @@ class Trained:
 
 
 def check_same(checks, run):
-    run.train("graph").must()
+    first = run.train("graph").must()
+    checks.that("cuDNN 9.19" in first.out + first.err, "the banner names it")
     run.train("check", "--check").must()
     run.train("poison", TGC_POISON="1", TGC_EMU_SEED="7").must()
     last = [f"{run.log}.{name}/last.safetensors"
