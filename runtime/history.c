@@ -1,6 +1,7 @@
 /* history.c: see history.h. */
 #include "history.h"
 #include "json.h"
+#include "log.h"
 #include "rundir.h"
 #include <errno.h>
 #include <math.h>
@@ -104,19 +105,6 @@ static bool read_epochs(History *h, const char *folder)
 
 /* ---- steps.jsonl --------------------------------------------------------- */
 
-/* The number after "key": in a row; NAN where there is none. */
-static double row_number(const char *line, const char *key)
-{
-    char name[32], *end;
-    snprintf(name, sizeof name, "\"%s\": ", key);
-    const char *at = strstr(line, name);
-    if (!at)
-        return NAN;
-    at += strlen(name);
-    double v = strtod(at, &end);
-    return end > at ? v : NAN;
-}
-
 typedef struct Stretch {
     double loss;
     int64_t n;
@@ -166,15 +154,15 @@ static bool read_steps(History *h, const char *folder)
     FILE *file = open_file(folder, RUN_STEPS);
     h->point = calloc(POINTS_MOST, sizeof *h->point);
     while (file && h->point && getline(&line, &room, file) > 0) {
-        double step = row_number(line, "step"), loss = row_number(line, "loss");
+        double step = log_number(line, "step"), loss = log_number(line, "loss");
         if (!isfinite(step) || !isfinite(loss))
             continue;
-        h->skips = row_number(line, "skips");
+        h->skips = log_number(line, "skips");
         if (h->steps++ == 0)
             h->first_loss = loss;
         double epoch =
-            in_epoch > 0 ? step / in_epoch : row_number(line, "epoch");
-        h->last_lr = row_number(line, "lr");
+            in_epoch > 0 ? step / in_epoch : log_number(line, "epoch");
+        h->last_lr = log_number(line, "lr");
         add_step(h, &now, &each, loss, epoch, h->last_lr);
     }
     free(line);

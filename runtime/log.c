@@ -163,3 +163,17 @@ void log_close(Log *log)
                 strerror(errno));
     log->fd = -1;
 }
+
+/* ---- reading back -------------------------------------------------------- */
+
+double log_number(const char *line, const char *key)
+{
+    char name[32], *end;
+    snprintf(name, sizeof name, "\"%s\": ", key);
+    const char *at = strstr(line, name);
+    if (!at)
+        return NAN;
+    at += strlen(name);
+    double v = strtod(at, &end);
+    return end > at ? v : NAN;
+}

@@ -41,4 +41,7 @@ bool log_open(Log *log, const char *path, int64_t after, Status *s);
 void log_row(Log *log, const LogField *field, int n);
 void log_close(Log *log);
 
+/* The number after "key": in a line of JSON; NAN where there is none. */
+double log_number(const char *line, const char *key);
+
 #endif

@@ -21,11 +21,10 @@ void progress_open(ProgressBar *p, FILE *out, const ProgressPlan *plan)
         p->width = size.ws_col;
 }
 
-void progress_epoch(ProgressBar *p, int64_t epoch)
+void progress_epoch(ProgressBar *p, int64_t epoch, const EpochSums *done)
 {
     p->epoch = epoch;
-    p->steps = p->losses = p->images = p->correct = 0;
-    p->loss = p->data = p->seconds = 0;
+    p->sums = *done;
     if (p->drawn == 0)
         p->drawn = clock_now();
 }
@@ -35,9 +34,15 @@ static double share(double part, double whole)
     return whole > 0 ? 100 * part / whole : 0;
 }
 
+static double seconds_of(const EpochSums *x)
+{
+    return x->data + x->compute;
+}
+
 static double images_per_second(const ProgressBar *p)
 {
-    return p->seconds > 0 ? (double)p->images / p->seconds : 0;
+    double seconds = seconds_of(&p->sums);
+    return seconds > 0 ? (double)p->sums.images / seconds : 0;
 }
 
 /* ---- cells --------------------------------------------------------------- */
@@ -95,14 +100,14 @@ static void line_cells(const ProgressBar *p, const ProgressStep *x,
     char left[32];
     const int rank[FIGURES] = {0, 1, 3, 4, 2, 0};
     memset(cell, 0, FIGURES * sizeof *cell);
-    if (p->losses)
+    if (p->sums.losses)
         snprintf(cell[0].text, CELL_ROOM, "loss %.4f",
-                 p->loss / (double)p->losses);
+                 p->sums.loss / (double)p->sums.losses);
     snprintf(cell[1].text, CELL_ROOM, "acc %5.2f %%",
-             share((double)p->correct, (double)p->images));
+             share((double)p->sums.correct, (double)p->sums.images));
     snprintf(cell[2].text, CELL_ROOM, "%.0f img/s", images_per_second(p));
     snprintf(cell[3].text, CELL_ROOM, "data %.0f %%",
-             share(p->data, p->seconds));
+             share(p->sums.data, seconds_of(&p->sums)));
     if (x->skips)
         snprintf(cell[4].text, CELL_ROOM, "%lld skipped", (long long)x->skips);
     snprintf(cell[5].text, CELL_ROOM, "%s left",
@@ -166,16 +171,16 @@ static double pause_seconds(const ProgressBar *p)
 
 void progress_step(ProgressBar *p, const ProgressStep *x)
 {
-    p->steps++;
-    p->images += x->images;
-    p->correct += x->correct;
+    p->sums.steps++;
+    p->sums.images += x->images;
+    p->sums.correct += x->correct;
     if (isfinite(x->loss)) { /* skipped steps have none that counts */
-        p->loss += x->loss;
-        p->losses++;
+        p->sums.loss += x->loss;
+        p->sums.losses++;
     }
-    p->data += x->data;
+    p->sums.data += x->data;
+    p->sums.compute += x->seconds - x->data;
     p->all_steps++;
-    p->seconds += x->seconds;
     p->all_seconds += x->seconds;
     double now = clock_now();
     if (now - p->drawn < pause_seconds(p))
@@ -282,17 +287,17 @@ static void table_row(ProgressBar *p, const EpochRow *row)
         snprintf(cell[i].text, CELL_ROOM, "-");
     snprintf(cell[COLUMN_EPOCH].text, CELL_ROOM, "%lld/%lld",
              (long long)p->epoch + 1, (long long)p->plan.epochs);
-    if (p->losses) /* none where the run went on at an epoch's end */
-        cell_loss(&cell[COLUMN_LOSS], p->loss / (double)p->losses);
-    if (p->images)
+    if (p->sums.losses) /* none where the run went on at an epoch's end */
+        cell_loss(&cell[COLUMN_LOSS], p->sums.loss / (double)p->sums.losses);
+    if (p->sums.images)
         cell_percent(&cell[COLUMN_ACCURACY],
-                     (double)p->correct / (double)p->images);
+                     (double)p->sums.correct / (double)p->sums.images);
     cell_loss(&cell[COLUMN_TEST_LOSS], row->test_loss);
     cell_percent(&cell[COLUMN_TEST_ACCURACY], row->test_accuracy);
     cell_percent(&cell[COLUMN_AVERAGE], row->average_accuracy);
     snprintf(cell[COLUMN_SPEED].text, CELL_ROOM, "%.0f", images_per_second(p));
     snprintf(cell[COLUMN_DATA].text, CELL_ROOM, "%.0f %%",
-             share(p->data, p->seconds));
+             share(p->sums.data, seconds_of(&p->sums)));
     format_duration(row->seconds, cell[COLUMN_TIME].text, CELL_ROOM);
     snprintf(cell[COLUMN_LR].text, CELL_ROOM, "%.3g", row->lr);
     snprintf(cell[COLUMN_BEST].text, CELL_ROOM, "%s", row->best ? "best" : "");
@@ -308,6 +313,6 @@ void progress_row(ProgressBar *p, const EpochRow *row)
     table_row(p, row);
     fflush(p->out);
     p->ends++;
-    p->end_seconds += fmax(0, row->seconds - p->seconds);
+    p->end_seconds += fmax(0, row->seconds - seconds_of(&p->sums));
     p->drawn = clock_now();
 }

@@ -23,9 +23,8 @@ typedef struct ProgressBar {
     double drawn; /* when last something was shown */
     bool bar_is_up;
     int64_t rows; /* of the table */
-    /* This epoch, as far as it went in this process. */
-    int64_t epoch, steps, losses, images, correct; /* losses: finite ones */
-    double loss, data, seconds;
+    int64_t epoch;
+    EpochSums sums; /* of this epoch */
     /* For the time left: steps of this process and what they took; ends of
      * epochs and what they took. */
     int64_t all_steps, ends;
@@ -33,7 +32,8 @@ typedef struct ProgressBar {
 } ProgressBar;
 
 void progress_open(ProgressBar *p, FILE *out, const ProgressPlan *plan);
-void progress_epoch(ProgressBar *p, int64_t epoch); /* from 0 */
+/* From 0, and what is done of it. */
+void progress_epoch(ProgressBar *p, int64_t epoch, const EpochSums *done);
 
 typedef struct ProgressStep {
     int64_t step, batch; /* done, counted from 1 */

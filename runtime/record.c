@@ -3,11 +3,40 @@
 #include "rundir.h"
 #include "types.h"
 #include <math.h>
+#include <stdlib.h>
 
 void record_init(Record *r)
 {
     *r = (Record){
         .given.fd = -1, .steps.fd = -1, .epochs.fd = -1, .events.fd = -1};
+}
+
+/* The steps of an epoch that another process began.  A log without all of them
+ * (it was lost, or a disk was full) counts for nothing. */
+static void read_sums(EpochSums *x, const char *path, const RecordPlaces *p)
+{
+    char *line = NULL;
+    size_t room = 0;
+    EpochSums sums = {.images = p->images};
+    FILE *file = fopen(path, "r");
+    while (file && getline(&line, &room, file) > 0) {
+        double loss = log_number(line, "loss");
+        if (log_number(line, "epoch") != (double)p->epoch + 1)
+            continue;
+        sums.steps++;
+        sums.correct += (int64_t)log_number(line, "correct");
+        sums.data += 1e-3 * log_number(line, "data_ms");
+        sums.compute += 1e-3 * log_number(line, "step_ms");
+        if (isfinite(loss)) {
+            sums.losses++;
+            sums.loss += loss;
+        }
+    }
+    if (file)
+        fclose(file);
+    free(line);
+    if (sums.steps == p->batch && isfinite(sums.data + sums.compute))
+        *x = sums;
 }
 
 bool record_open(Record *r, const RecordPlaces *p, Status *s)
@@ -25,6 +54,8 @@ bool record_open(Record *r, const RecordPlaces *p, Status *s)
         !events_open(&r->events, rundir_path(p->folder, RUN_EVENTS, path),
                      p->step, s))
         return false;
+    if (p->batch > 0)
+        read_sums(&r->sums, rundir_path(p->folder, RUN_STEPS, path), p);
     if (p->step == 0)
         events_graph(&r->events, p->plan, "train");
     return true;
@@ -54,28 +85,31 @@ void record_step(Record *r, const StepRow *row)
                                   {"step/skips", (double)row->skips}};
     n = sizeof scalar / sizeof *scalar - (row->scaled ? 0 : SCALED_FIELDS);
     events_scalars(&r->events, row->step, scalar, n);
-    r->images += row->images;
-    r->correct += row->correct;
+    r->sums.steps++;
+    r->sums.images += row->images;
+    r->sums.correct += row->correct;
     if (isfinite(row->loss)) { /* skipped steps have none that counts */
-        r->n++;
-        r->loss += row->loss;
+        r->sums.losses++;
+        r->sums.loss += row->loss;
     }
-    r->data += 1e-3 * row->data_ms;
-    r->compute += 1e-3 * row->step_ms;
+    r->sums.data += 1e-3 * row->data_ms;
+    r->sums.compute += 1e-3 * row->step_ms;
 }
 
 static void epoch_events(Record *r, const EpochRow *row)
 {
-    double seconds = r->data + r->compute;
+    double seconds = r->sums.data + r->sums.compute;
     const EventScalar scalar[] = {
-        {"loss/train", r->n ? r->loss / (double)r->n : NAN},
+        {"loss/train",
+         r->sums.losses ? r->sums.loss / (double)r->sums.losses : NAN},
         {"loss/test", row->test_loss},
         {"accuracy/train",
-         r->images ? (double)r->correct / (double)r->images : NAN},
+         r->sums.images ? (double)r->sums.correct / (double)r->sums.images
+                        : NAN},
         {"accuracy/test", row->test_accuracy},
         {"speed/images_per_second",
-         seconds > 0 ? (double)r->images / seconds : NAN},
-        {"speed/data_share", seconds > 0 ? r->data / seconds : NAN},
+         seconds > 0 ? (double)r->sums.images / seconds : NAN},
+        {"speed/data_share", seconds > 0 ? r->sums.data / seconds : NAN},
         {"loss/test_average", row->average_loss},
         {"accuracy/test_average", row->average_accuracy},
     };
@@ -88,16 +122,18 @@ void record_epoch(Record *r, const EpochRow *row)
     const LogField field[] = {
         {"epoch", LOG_COUNT, (double)row->epoch},
         {"step", LOG_COUNT, (double)row->step},
-        {"loss", LOG_REAL, r->n ? r->loss / (double)r->n : NAN},
+        {"loss", LOG_REAL,
+         r->sums.losses ? r->sums.loss / (double)r->sums.losses : NAN},
         {"accuracy", LOG_REAL,
-         r->images ? (double)r->correct / (double)r->images : NAN},
+         r->sums.images ? (double)r->sums.correct / (double)r->sums.images
+                        : NAN},
         {"test_loss", LOG_REAL, row->test_loss},
         {"test_accuracy", LOG_REAL, row->test_accuracy},
         {"lr", LOG_REAL, row->lr},
-        {"images", LOG_COUNT, (double)r->images},
+        {"images", LOG_COUNT, (double)r->sums.images},
         {"seconds", LOG_TIME, row->seconds},
-        {"data_seconds", LOG_TIME, r->data},
-        {"step_seconds", LOG_TIME, r->compute},
+        {"data_seconds", LOG_TIME, r->sums.data},
+        {"step_seconds", LOG_TIME, r->sums.compute},
         {"eval_seconds", LOG_TIME, row->eval_seconds},
         {"best", LOG_FLAG, row->best},
         {"average_loss", LOG_REAL, row->average_loss},
@@ -106,8 +142,7 @@ void record_epoch(Record *r, const EpochRow *row)
     log_row(&r->epochs, field,
             sizeof field / sizeof *field - (row->averaged ? 0 : 2));
     epoch_events(r, row);
-    r->n = r->images = r->correct = 0;
-    r->loss = r->data = r->compute = 0;
+    r->sums = (EpochSums){0};
 }
 
 void record_histograms(Record *r, const Executor *e, int64_t step)

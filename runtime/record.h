@@ -33,18 +33,25 @@ typedef struct EpochRow {
     bool best;
 } EpochRow;
 
+/* What the steps of an epoch came to so far. */
+typedef struct EpochSums {
+    int64_t steps, losses; /* losses: those that are finite */
+    int64_t images, correct;
+    double loss, data, compute; /* seconds: waiting, computing */
+} EpochSums;
+
 typedef struct Record {
     Log given, steps, epochs;
     Events events;
-    /* This epoch, as far as it went in this process. */
-    int64_t n, images, correct;
-    double loss, data, compute;
+    EpochSums sums;
 } Record;
 
 typedef struct RecordPlaces {
-    const char *log;     /* --log; NULL: none */
-    const char *folder;  /* of the run; NULL: none */
-    int64_t step, epoch; /* done before: rows up to them are kept */
+    const char *log;       /* --log; NULL: none */
+    const char *folder;    /* of the run; NULL: none */
+    int64_t step, epoch;   /* done before: rows up to them are kept */
+    int64_t batch, images; /* of the epoch after that, done before: what the
+                              log says of them counts in the epoch's row */
     const Plan *plan;
 } RecordPlaces;
 

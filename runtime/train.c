@@ -342,7 +342,7 @@ static bool train_epoch_end(Train *t, double began, Status *s)
 static bool train_epoch(Train *t, Status *s)
 {
     double began = clock_now();
-    progress_epoch(&t->bar, t->progress.epoch);
+    progress_epoch(&t->bar, t->progress.epoch, &t->record.sums);
     if (!train_full(t, s) || !train_tail(t, s))
         return false;
     if (t->stop.now || t->progress.batch < t->batches)

@@ -227,8 +227,16 @@ static bool open_outputs(Train *t, Status *s)
     const Options *o = t->session.options;
     const char *folder = t->folder[0] ? t->folder : NULL;
     char path[RUNDIR_PATH];
-    const RecordPlaces places = {o->log, folder, t->progress.step,
-                                 t->progress.epoch, t->session.plan};
+    const Progress *p = &t->progress;
+    int64_t images = p->batch * t->train.slots.rows * t->parts;
+    const RecordPlaces places = {.log = o->log,
+                                 .folder = folder,
+                                 .step = p->step,
+                                 .epoch = p->epoch,
+                                 .batch = p->batch,
+                                 .images =
+                                     images < p->samples ? images : p->samples,
+                                 .plan = t->session.plan};
     if (folder) {
         t->writer = checkpoint_writer_open(t->session.executor,
                                            &t->session.config, folder, s);

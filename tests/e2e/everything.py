@@ -56,6 +56,8 @@ class Fixture:
         """All logs but the times."""
         with open(self.path(name, "epochs.csv"), newline="") as file:
             epochs = list(csv.DictReader(file))
+        for row in epochs:  # a mean, of steps read back from nine digits
+            row["loss"] = f"{float(row['loss']):.6g}"
         steps = t.log_rows(self.path(name, "steps.jsonl"))
         return [{k: row[k] for k in row if k not in TIMES}
                 for row in epochs + steps]
@@ -65,13 +67,7 @@ def same(checks, f, name, how):
     for file in ("last.safetensors", "best.safetensors", "predictions.csv"):
         checks.that(t.same_bytes(f.path("whole", file), f.path(name, file)),
                     f"{how}: {file}, the same bytes")
-    # What an epoch's row says of its training is of the process that ended it.
-    part = ("loss", "accuracy", "images")
-    clean = [[{k: r[k] for k in r if "test_loss" not in r or k not in part}
-              for r in f.rows(n)] for n in ("whole", name)]
-    checks.equal(len([r for r in clean[1] if "loss" in r]), EPOCH * EPOCHS,
-                 f"{how}: a row for each step")
-    checks.equal(clean[1], clean[0], f"{how}: the same logs")
+    checks.equal(f.rows(name), f.rows("whole"), f"{how}: the same logs")
 
 
 def main():

@@ -73,10 +73,14 @@ def check_tail(checks, f):
     checks.refused(run, "too few for one batch", "less than a batch")
 
 
-def interrupted(f, name, how, times=1):
-    """Hits a long run in its middle; its status."""
+def interrupted(f, name, how, times=1, after=None):
+    """Hits a long run in its middle; its status.  after: as under nohup, and
+    what is sent some steps later."""
     command = f.argv(name, "--epochs", 100000, "--save-every", 10)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN if after
+                                   else signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                               preexec_fn=ignore)
     log = f.path(name + ".log")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -86,6 +90,11 @@ def interrupted(f, name, how, times=1):
     for _ in range(times):
         process.send_signal(how)
         time.sleep(0.02)
+    if after:
+        size = os.path.getsize(log)
+        while process.poll() is None and os.path.getsize(log) < size + 5000:
+            time.sleep(0.01)
+        process.send_signal(after)
     return process.wait(timeout=60)
 
 
@@ -101,6 +110,11 @@ def check_signals(checks, f):
         checks.that(t.same_bytes(f.last(name), f.last("straight")),
                     f"{name}: resumed, the same bytes")
         checks.equal(f.rows(name), f.rows("straight"), "and the same log")
+    checks.equal(interrupted(f, "hup", signal.SIGHUP), 129,
+                 "the terminal is gone: the status")
+    checks.that(os.path.exists(f.last("hup")), "and it is saved")
+    checks.equal(interrupted(f, "nohup", signal.SIGHUP, after=signal.SIGTERM),
+                 143, "nohup: it goes on")
     checks.equal(interrupted(f, "twice", signal.SIGTERM, 2), 143,
                  "two signals of one moment: as `timeout` sends them")
     step = t.load_tensors(f.last("twice"))[1]["tgc.step"]
