@@ -225,12 +225,14 @@ static Command line_end(Line *l, const char *log)
     return (Command){.argv = l->word, .log = log};
 }
 
-/* Not-a-number must survive, so no -ffast-math; contraction and reassociation
- * are where they are written. */
+/* Not-a-number must survive, so no -ffast-math.  No contraction: whether a
+ * product and a sum are rounded once or twice would hang on who else reads the
+ * product, and a kernel that is made again under a budget, or fused in another
+ * way, has to give the same bits. */
 static const char *const kernel_flags[] = {"-O2",
                                            "-fno-math-errno",
                                            "-fno-trapping-math",
-                                           "-ffp-contract=fast",
+                                           "-ffp-contract=off",
                                            "-fopenmp-simd",
 #ifdef __x86_64__
                                            "-mprefer-vector-width=512",

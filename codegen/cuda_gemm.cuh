@@ -525,7 +525,7 @@ __device__ void tgc_gemm(typename P::R *y, const FA &a, const FB &b, After after
             for (int u = 0; u < P::TM; u++)
 #pragma unroll
                 for (int v = 0; v < P::TN; v++)
-                    sum[u][v] += row[u] * column[v];
+                    sum[u][v] = fma(row[u], column[v], sum[u][v]);
         }
     }
     if (P::KEPT)

@@ -147,8 +147,10 @@ bool nvrtc_knows(const Nvrtc *n, const char *arch)
 /* ---- compiling ---------------------------------------------------------- */
 
 static const char *const common_options[] = {
-    "-std=c++17", "-default-device",
+    "-std=c++17",
+    "-default-device",
     "-diag-suppress=177", /* loops' variables that nothing uses */
+    "--fmad=false",       /* the same bits however it is fused: compile.c */
     "--ptxas-options=-v", /* registers and spills in the log */
     NULL};
 

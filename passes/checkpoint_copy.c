@@ -2,19 +2,13 @@
  *
  * Steps are copied whole, so a kernel that runs twice is the same kernel and
  * gives the same bits; random ops keep their streams, updates are never copied.
- * Results of a step that are not dropped are not computed again, and a product
- * that had other readers in the step may have a sum for its only one in the
- * copy; a C compiler would make one rounding of the two there.  It gets 0 added
- * first, which stays apart and changes nothing.
  * Right before a step of the backward pass that reads a dropped value come the
  * copies that lead to it.  A step that is AGAIN_ONCE is copied for the first
  * such reader and the copy serves all; one that is AGAIN_EACH is copied for
  * each reader anew, and its copy is gone when the reader has run. */
 #include "checkpoint.h"
-#include "build.h"
 #include "rewrite.h"
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct Rewriter {
     const Chain *c;
@@ -56,87 +50,6 @@ static int compare_found(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* ---- products ------------------------------------------------------------ */
-
-/* Who reads a member's value, of the members of its step. */
-enum {
-    READ_AGAIN = 1,     /* the copy needs it */
-    READ_BY_SUM = 2,    /* and adds it up */
-    READ_ELSE_ONCE = 4, /* who does not add it up, or memory, in the step */
-    READ_ELSE_AGAIN = 8 /* or in the copy */
-};
-
-static bool adds_up(const Node *n)
-{
-    return node_is(n, &op_add) || node_is(n, &op_sub) ||
-           node_is(n, &op_reduce_sum);
-}
-
-/* What member n, itself read as `of`, is to its operands. */
-static uint8_t reads_as(const Node *n, uint8_t of)
-{
-    bool again = of & READ_AGAIN;
-    if (node_has(n, T_VIEW))
-        return of;
-    if (node_has(n, T_ROOT))
-        return READ_ELSE_ONCE;
-    if (adds_up(n))
-        return again ? READ_AGAIN | READ_BY_SUM : 0;
-    return READ_ELSE_ONCE | (again ? READ_AGAIN | READ_ELSE_AGAIN : 0);
-}
-
-static uint8_t *find_reads(const Rewriter *w, const Step *s)
-{
-    const Graph *g = w->c->g;
-    uint8_t *read = arena_array(w->arena, s->last - s->first + 1, 1);
-    for (uint32_t i = 0; i < s->n_out; i++)
-        if (s->out[i].node >= s->first && s->out[i].node <= s->last)
-            read[s->out[i].node - s->first] |=
-                READ_ELSE_ONCE |
-                (is_dropped(w, s->out[i]) ? READ_AGAIN | READ_ELSE_AGAIN : 0);
-    for (uint32_t id = s->last; id >= s->first; id--) {
-        const Node *n = &g->node[id];
-        uint8_t as = reads_as(n, read[id - s->first]);
-        for (uint32_t i = 0; i < n->n_in; i++)
-            if (n->in[i].node >= s->first)
-                read[n->in[i].node - s->first] |= as;
-    }
-    return read;
-}
-
-/* Would the copy round this product together with a sum, and only the copy? */
-static bool needs_zero(const Node *n, uint8_t read)
-{
-    return node_has(n, T_ELEMENTWISE) && n->op->expr &&
-           strchr(n->op->expr, '*') && dtype_is_float(n->type[0].dtype) &&
-           (read & READ_BY_SUM) && (read & READ_ELSE_ONCE) &&
-           !(read & READ_ELSE_AGAIN);
-}
-
-/* Right before the group: a constant is no part of it. */
-static Value make_zero(Rewriter *w, uint32_t id)
-{
-    Graph *g = w->r.to;
-    const Type *type = &w->c->g->node[id].type[0];
-    rewrite_at(&w->r, id);
-    Value zero = ir_const(g, type, 0);
-    graph_node(g, zero)->type[0] = *type;
-    graph_node(g, zero)->group = 0;
-    return zero;
-}
-
-static Value add_zero(Rewriter *w, uint32_t id, Value v, Value zero)
-{
-    Graph *g = w->r.to;
-    uint32_t group = graph_node(g, v)->group;
-    rewrite_at(&w->r, id);
-    Value sum = ir_add(g, v, zero);
-    graph_node(g, sum)->type[0] = w->c->g->node[id].type[0];
-    graph_node(g, sum)->group = group;
-    graph_node(g, sum)->again = true;
-    return sum;
-}
-
 /* ---- copying ------------------------------------------------------------- */
 
 /* Old value v as it is now, through views that cost nothing. */
@@ -161,19 +74,14 @@ static Value seen(Rewriter *w, Value v)
 static void add_nodes(Rewriter *w, const Step *s, bool copy)
 {
     const Graph *g = w->c->g;
-    uint32_t size = s->last - s->first + 1;
-    Value **in = arena_array(w->arena, size, sizeof *in);
-    Value *zero = arena_array(w->arena, size, sizeof *zero);
+    Value **in = arena_array(w->arena, s->last - s->first + 1, sizeof *in);
     bool grouped = g->node[s->first].group != 0;
-    const uint8_t *read = copy && grouped ? find_reads(w, s) : NULL;
     for (uint32_t id = s->first; id <= s->last; id++) {
         const Node *n = &g->node[id];
         in[id - s->first] = arena_array(w->arena, n->n_in, sizeof(Value));
         for (uint32_t i = 0; i < n->n_in; i++)
             if (n->in[i].node < s->first)
                 in[id - s->first][i] = seen(w, n->in[i]);
-        if (read && needs_zero(n, read[id - s->first]))
-            zero[id - s->first] = make_zero(w, id);
     }
     w->n_groups += grouped;
     for (uint32_t id = s->first; id <= s->last; id++) {
@@ -193,9 +101,6 @@ static void add_nodes(Rewriter *w, const Step *s, bool copy)
                 w->copy[id][o] = node_value(now, o);
             else
                 rewrite_set(&w->r, node_value(id, o), node_value(now, o));
-        if (zero[id - s->first].node)
-            w->copy[id][0] =
-                add_zero(w, id, w->copy[id][0], zero[id - s->first]);
     }
 }
 

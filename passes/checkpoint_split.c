@@ -9,9 +9,8 @@
  * graph that comes out the forward pass has them as one kernel again
  * (chain_rewrite), and only a copy of the first part stands alone.
  *
- * It has to give the same bits there.  A compiler contracts a product and a
- * sum where nobody else reads the product, so no member but those of the part
- * may read one of its values, unless that is in memory in either case. */
+ * So no member but those of the part may read one of its values, unless that
+ * is in memory in either case. */
 #include "checkpoint.h"
 #include "rewrite.h"
 #include <string.h>

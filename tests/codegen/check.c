@@ -59,6 +59,17 @@ static double tolerance_of(DType t)
     }
 }
 
+/* The type that a node's result has the digits of: Winograd's transformed
+ * operands are rounded to the type of the operands. */
+static DType digits_of(const Graph *g, const Node *n)
+{
+    bool conv = node_is(n, &op_lib_conv) ||
+                node_is(n, &op_lib_conv_grad_input) ||
+                node_is(n, &op_lib_conv_grad_weight);
+    return conv && node_int(n, "winograd") ? graph_type(g, n->in[0])->dtype
+                                           : n->type->dtype;
+}
+
 /* A kernel computes in float32 where the reference rounds what is between two
  * ops of a group to its type: what is computed in half counts wherever it
  * goes. */
@@ -71,8 +82,8 @@ static double tolerance(const Item *item, Value v)
     for (uint32_t id = 1; id < v.node; id++) {
         const Node *n = &g->node[id];
         if (n->n_out && !node_has(n, T_SOURCE | T_VIEW) &&
-            dtype_is_half(n->type->dtype))
-            t = fmax(t, tolerance_of(n->type->dtype));
+            dtype_is_half(digits_of(g, n)))
+            t = fmax(t, tolerance_of(digits_of(g, n)));
     }
     return t;
 }

@@ -88,8 +88,9 @@ def check_all_bits(checks):
     data = t.idx_data(os.path.join(folder, "data"))
     tiny = os.path.join(t.SOURCE, "tests", "e2e", "tiny.net")
     check_bits(checks, folder, data, tiny)
-    check_bits(checks, folder, data, with_dropout(folder, tiny), "--set",
-               "precision=bf16")
+    for precision in ("f32", "bf16", "f16"):
+        check_bits(checks, folder, data, with_dropout(folder, tiny), "--set",
+                   f"precision={precision}")
 
 
 def main():
