@@ -128,7 +128,8 @@ def check_broken(checks, f):
         write(path)
         f.three_ways(checks, path, pattern, name)
     f.three_ways(checks, f.path("nowhere"), "nowhere", "no such file")
-    f.three_ways(checks, f.folder, "director|regular|read", "a directory")
+    f.three_ways(checks, f.folder, "director|regular|read|holds no checkpoint",
+                 "a directory")
 
 
 def check_other_model(checks, f):
