@@ -12,8 +12,8 @@ MODELS = (("lenet", "f32"), ("lenet", "f16"), ("resnet20", "f32"),
           ("resnet20", "f16"), ("resnet20", "bf16"))
 BY_CUDNN = ("--set", "cudnn=true")
 # ms, percent, steps, GFLOP/s, GB/s, kernel, what it is
-KERNEL = re.compile(r"^ *([\d.]+) +[\d.]+ +\d+ +[\d.]+ +[\d.]+ +k\d+_"
-                    r"(?:cudnn_|lib_)?(conv\w*) ", re.M)
+KERNEL = re.compile(r"^ *([\d.]+) +[\d.]+ +\d+ +[\d.]+ +[\d.]+ +"
+                    r"(?:cudnn_|lib_)?(conv\w*?)_[0-9a-f]{10} ", re.M)
 
 
 def absent(task, case):

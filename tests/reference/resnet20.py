@@ -13,7 +13,7 @@ import os
 
 import tgctest as t
 
-GRADIENT = 5e-3  # between PyTorch's two layouts
+GRADIENT = 9e-3  # PyTorch's float32, channels last as tgc's is
 
 
 def relative(values, wanted):
