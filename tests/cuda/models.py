@@ -29,7 +29,7 @@ SPILLED_BYTES = 16
 # ResNets that differ in depth have the same kernels: 20 stands for all but
 # 1202, which has a budget of its own.
 SAME = {"resnet32", "resnet44", "resnet56", "resnet110"}
-OPTIONS = ["-std=c++17", "-default-device", "-diag-suppress=177",
+OPTIONS = ["-std=c++17", "-default-device", "-diag-suppress=177", "--fmad=false",
            "--ptxas-options=-v"]
 KEPT = os.path.join(os.path.dirname(t.BUILD), "cuda-kernels")
 A_UNIT = 24  # kernels compiled together
