@@ -185,7 +185,6 @@ static void refused(void **state)
 {
     (void)state;
     static const char *const names[] = {"layout", "expand", "fuse", NULL};
-    Checks *c = checks_new();
     Module *m = module_new("refused");
     Graph *g = graph_new(m, "train");
     module_add_graph(m, g);
@@ -204,6 +203,7 @@ static void refused(void **state)
     assert_true(is_bare(m->graph[0]));
     if (strcmp(test_target(), "cuda"))
         return module_free(m);
+    Checks *c = checks_new();
     checks_add(c, &(Check){.what = "refused",
                            .module = m,
                            .g = m->graph[0],

@@ -58,7 +58,8 @@ def check_terminal(checks, command, columns):
 def main():
     checks = t.Checks()
     folder = t.scratch("display")
-    data = t.idx_data(os.path.join(folder, "data"), train=320)
+    # enough for a line every tenth of a second
+    data = t.idx_data(os.path.join(folder, "data"), train=3200)
     binary = t.compiled(os.path.join(t.SOURCE, "tests", "e2e", "tiny.net"),
                         "--set", "precision=f16", "--set", "average=ema",
                         "--set", "loss_scale.start=1e9")
