@@ -26,8 +26,8 @@ static int64_t elements_of(const WeightItem *x)
 
 static void put_number(FILE *f, uint64_t v, int bytes)
 {
-    for (int i = 0; i < bytes; i++)
-        fputc((int)(v >> 8 * i & 0xff), f);
+    for (int i = 0; i < bytes; i++, v >>= 8)
+        fputc((int)(v & 0xff), f);
 }
 
 /* ---- the pickle, protocol 2 ---------------------------------------------- */

@@ -22,6 +22,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -654,7 +655,7 @@ static void copy_steps(int64_t *to, const Desc *conv, int attr, int64_t without)
 /* What the stream is to do; a graph may do it again and again, so it stays. */
 static Work *work_of(const Desc *plan, const Desc *pack)
 {
-    static std::vector<Work *> works;
+    static std::vector<std::unique_ptr<Work>> works;
     const Desc *op = operation_of(plan->graph);
     int base = base_of(op);
     const Desc *conv = op->descs.at(base + 2)[0];
@@ -662,7 +663,7 @@ static Work *work_of(const Desc *plan, const Desc *pack)
     for (int i = 0; i < 3; i++)
         tensor[i] = op->descs.at(base + 3 + i)[0];
     Work *k = new Work();
-    works.push_back(k);
+    works.emplace_back(k);
     k->kind = op->kind;
     k->w = tensor_of(tensor[0], pointer_of(pack, tensor[0]));
     k->x = tensor_of(tensor[1], pointer_of(pack, tensor[1]));
