@@ -1,13 +1,13 @@
 /* calibration.c: see calibration.h. */
 #include "calibration.h"
+#include "file.h"
 #include "process.h"
+#include "sealed.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { STEPS_MOST = 1000000, LINE_SIZE = 512, MACHINE_SIZE = 256 };
 
@@ -110,121 +110,57 @@ static void machine_text(char text[MACHINE_SIZE])
     snprintf(text, MACHINE_SIZE, "%.200s, %d cores", model, process_cores());
 }
 
-static bool make_folder(const char *path)
-{
-    return mkdir(path, 0777) == 0 || errno == EEXIST;
-}
-
 bool calibration_place(char *path, size_t size)
 {
-    char machine[MACHINE_SIZE], folder[4096];
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && *cache == '/')
-        snprintf(folder, sizeof folder, "%s", cache);
-    else if (home && *home == '/')
-        snprintf(folder, sizeof folder, "%s/.cache", home);
-    else
+    char machine[MACHINE_SIZE], folder[PATH_MAX];
+    if (!file_cache_folder(folder) || !file_make_folder(folder))
         return false;
     machine_text(machine);
     uint64_t hash = hash_text(hash_text(0, machine), TGC_VERSION);
-    size_t used = strlen(folder);
-    make_folder(folder);
-    snprintf(folder + used, sizeof folder - used, "/tgc");
-    if (!make_folder(folder))
-        return false;
     int n = snprintf(path, size, "%s/steps-%016" PRIx64, folder, hash);
     return n > 0 && (size_t)n < size;
 }
 
 /* ---- the file ------------------------------------------------------------ */
 
-/* The sum goes over all lines but the last. */
-static void write_line(FILE *f, uint64_t *sum, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void write_line(FILE *f, uint64_t *sum, const char *format, ...)
-{
-    char line[LINE_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    *sum = hash_text(*sum, line);
-    fprintf(f, "%s\n", line);
-}
-
-static void write_all(const Calibration *c, FILE *f)
-{
-    uint64_t sum = 0;
-    char machine[MACHINE_SIZE];
-    machine_text(machine);
-    write_line(f, &sum, "tgc-calibration 1");
-    write_line(f, &sum, "tgc %s", TGC_VERSION);
-    write_line(f, &sum, "machine %s", machine);
-    for (size_t i = 0; i < c->n; i++)
-        write_line(f, &sum, "step %016" PRIx64 "%016" PRIx64 " %.9g",
-                   c->entry[i].key.a, c->entry[i].key.b, c->entry[i].seconds);
-    fprintf(f, "end %zu %016" PRIx64 "\n", c->n, sum);
-}
+static const char first_line[] = "tgc-calibration 2";
 
 bool calibration_write(const Calibration *c, const char *path, Error *e)
 {
-    char beside[4096 + 32];
-    snprintf(beside, sizeof beside, "%.4096s.tgc-%ld", path, (long)getpid());
-    FILE *f = fopen(beside, "w");
-    if (!f)
+    SealedWriter w;
+    if (!sealed_create(&w, path))
         return error_set(e, "cannot write %.200s: %s", path, strerror(errno));
-    write_all(c, f);
-    bool ok = !fflush(f) && !ferror(f);
-    ok &= !fclose(f);
-    if (ok && rename(beside, path) == 0)
-        return true;
-    error_set(e, "cannot write %.200s: %s", path, strerror(errno));
-    unlink(beside);
-    return false;
+    char machine[MACHINE_SIZE];
+    machine_text(machine);
+    sealed_line(&w, "%s", first_line);
+    sealed_line(&w, "tgc %s", TGC_VERSION);
+    sealed_line(&w, "machine %s", machine);
+    for (size_t i = 0; i < c->n; i++)
+        sealed_line(&w, "step %016" PRIx64 "%016" PRIx64 " %.9g",
+                    c->entry[i].key.a, c->entry[i].key.b, c->entry[i].seconds);
+    return sealed_finish(&w, c->n) ||
+           error_set(e, "cannot write %.200s: %s", path, strerror(errno));
 }
 
-typedef struct Reader {
-    FILE *f;
-    char line[LINE_SIZE];
-    uint64_t sum;
-    int number; /* of the line */
-} Reader;
-
-/* The next line, without its end. */
-static bool read_line(Reader *r)
-{
-    if (!fgets(r->line, sizeof r->line, r->f))
-        return false;
-    r->number++;
-    size_t n = strlen(r->line);
-    if (!n || r->line[n - 1] != '\n')
-        return false;
-    r->line[n - 1] = 0;
-    return true;
-}
-
-static bool read_same(Reader *r, const char *word, const char *wanted,
+static bool read_same(SealedReader *r, const char *word, const char *wanted,
                       const char *what, Error *e)
 {
     size_t n = strlen(word);
-    if (!read_line(r) || strncmp(r->line, word, n))
+    if (!sealed_next(r) || strncmp(r->line, word, n))
         return error_set(e, "it is damaged (line %d)", r->number);
     if (strcmp(r->line + n, wanted))
         return error_set(e,
                          "it was made by another %s (%.150s; this is %.150s)",
                          what, r->line + n, wanted);
-    r->sum = hash_text(r->sum, r->line);
     return true;
 }
 
-static bool read_head(Reader *r, Error *e)
+static bool read_head(SealedReader *r, Error *e)
 {
     char machine[MACHINE_SIZE];
     machine_text(machine);
-    if (!read_line(r) || strcmp(r->line, "tgc-calibration 1"))
+    if (!sealed_next(r) || strcmp(r->line, first_line))
         return error_set(e, "it is no calibration file");
-    r->sum = hash_text(0, r->line);
     return read_same(r, "tgc ", TGC_VERSION, "tgc", e) &&
            read_same(r, "machine ", machine, "machine", e);
 }
@@ -241,24 +177,18 @@ static bool read_step(const char *line, Entry *x)
     return !*end && isfinite(x->seconds) && x->seconds >= 0;
 }
 
-static bool read_steps(Reader *r, Calibration *to, Error *e)
+static bool read_steps(SealedReader *r, Calibration *to, Error *e)
 {
     Entry x;
-    while (read_line(r) && to->n < STEPS_MOST && read_step(r->line, &x)) {
-        r->sum = hash_text(r->sum, r->line);
+    while (sealed_next(r) && to->n < STEPS_MOST && read_step(r->line, &x))
         calibration_add(to, x.key, x.seconds);
-    }
-    size_t n;
-    uint64_t sum;
-    if (sscanf(r->line, "end %zu %16" SCNx64, &n, &sum) == 2 && n == to->n &&
-        sum == r->sum)
-        return true;
-    return error_set(e, "it is damaged (line %d)", r->number);
+    return sealed_ends(r, to->n) ||
+           error_set(e, "it is damaged (line %d)", r->number);
 }
 
 CalibrationFile calibration_read(Calibration *c, const char *path, Error *e)
 {
-    Reader r = {.f = fopen(path, "r")};
+    SealedReader r = {.f = fopen(path, "r")};
     if (!r.f && errno == ENOENT)
         return CALIBRATION_NONE;
     if (!r.f) {

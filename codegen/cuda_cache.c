@@ -1,5 +1,6 @@
 /* cuda_cache.c: see cuda_cache.h. */
 #include "cuda_cache.h"
+#include "file.h"
 #include "hash.h"
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 enum {
-    PATH_MOST = 4096,
     ENTRIES_MOST = 4096,       /* the oldest go when there are more */
     ENTRY_BYTES_MOST = 1 << 28 /* what is larger is none of ours */
 };
@@ -32,35 +32,12 @@ void cache_key_add(CacheKey *k, const char *text)
 
 /* ---- where -------------------------------------------------------------- */
 
-static bool make_folders(char *path)
+static bool entry_path(const CacheKey *k, char path[PATH_MAX])
 {
-    for (char *slash = path; (slash = strchr(slash + 1, '/'));) {
-        *slash = 0;
-        bool ok = mkdir(path, 0777) == 0 || errno == EEXIST;
-        *slash = '/';
-        if (!ok)
-            return false;
-    }
-    return mkdir(path, 0777) == 0 || errno == EEXIST;
-}
-
-static bool cache_folder(char path[PATH_MOST])
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (base && *base == '/') /* the standard: others are to be ignored */
-        n = snprintf(path, PATH_MOST, "%s/tgc", base);
-    else if (home && *home)
-        n = snprintf(path, PATH_MOST, "%s/.cache/tgc", home);
-    return n > 0 && n < PATH_MOST - 64;
-}
-
-static bool entry_path(const CacheKey *k, char path[PATH_MOST])
-{
-    if (!cache_folder(path))
+    if (!file_cache_folder(path) || strlen(path) > PATH_MAX - 64)
         return false;
     size_t n = strlen(path);
-    snprintf(path + n, PATH_MOST - n, "/%016" PRIx64 "%016" PRIx64 ".image",
+    snprintf(path + n, PATH_MAX - n, "/%016" PRIx64 "%016" PRIx64 ".image",
              k->half[0], k->half[1]);
     return true;
 }
@@ -91,7 +68,7 @@ static bool read_entry(FILE *f, Arena *a, CacheEntry *entry)
 
 bool cache_get(const CacheKey *k, Arena *a, CacheEntry *entry)
 {
-    char path[PATH_MOST];
+    char path[PATH_MAX];
     FILE *f = entry_path(k, path) ? fopen(path, "rb") : NULL;
     if (!f)
         return false;
@@ -120,8 +97,9 @@ static bool write_entry(FILE *f, const CacheEntry *entry)
 
 void cache_put(const CacheKey *k, const CacheEntry *entry)
 {
-    char folder[PATH_MOST], path[PATH_MOST], beside[PATH_MOST + 32];
-    if (!cache_folder(folder) || !make_folders(folder) || !entry_path(k, path))
+    char folder[PATH_MAX], path[PATH_MAX], beside[PATH_MAX + 32];
+    if (!file_cache_folder(folder) || !file_make_folder(folder) ||
+        !entry_path(k, path))
         return;
     snprintf(beside, sizeof beside, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(beside, "wb");
@@ -152,8 +130,8 @@ static int by_age(const void *a, const void *b)
 
 void cache_trim(void)
 {
-    char folder[PATH_MOST], path[2 * PATH_MOST];
-    DIR *d = cache_folder(folder) ? opendir(folder) : NULL;
+    char folder[PATH_MAX], path[2 * PATH_MAX];
+    DIR *d = file_cache_folder(folder) ? opendir(folder) : NULL;
     if (!d)
         return;
     Arena *a = arena_new();

@@ -315,20 +315,6 @@ static bool leave_out(DataSet *set, const Decoding *d, Status *s)
     return good;
 }
 
-static bool make_folder(const char *folder)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s", folder) >= PATH_MAX)
-        return false;
-    for (char *c = path + 1; *c; c++)
-        if (*c == '/') {
-            *c = 0;
-            mkdir(path, 0777);
-            *c = '/';
-        }
-    return !mkdir(path, 0777) || errno == EEXIST;
-}
-
 /* In a file: 1; 0: there can be none; -1: failed. */
 static int use_file(DataSet *set, Decoding *d, Status *s)
 {
@@ -341,7 +327,8 @@ static int use_file(DataSet *set, Decoding *d, Status *s)
     if (!cache_found(d, &stopped, s)) {
         if (stopped)
             return -1;
-        int fd = make_folder(folder) ? cache_create(d, folder, beside) : -1;
+        int fd =
+            file_make_folder(folder) ? cache_create(d, folder, beside) : -1;
         if (fd < 0) {
             snprintf(set->note, sizeof set->note,
                      "no cache of decoded pictures can be written in %.100s; "

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,19 @@ static inline bool file_make_folder(const char *folder)
         part[i] = folder[i];
     }
     return true;
+}
+
+/* Where tgc keeps what it can make again: $XDG_CACHE_HOME/tgc, or
+ * ~/.cache/tgc; it may not exist.  False: there is no such place. */
+static inline bool file_cache_folder(char path[PATH_MAX])
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool given = cache && *cache == '/'; /* the standard: else ignored */
+    if (!given && !(home && *home == '/'))
+        return false;
+    int n = snprintf(path, PATH_MAX, "%s%s/tgc", given ? cache : home,
+                     given ? "" : "/.cache");
+    return n > 0 && n < PATH_MAX;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* session.c: see session.h. */
 #include "session.h"
 #include "data.h"
+#include "file.h"
 #include <limits.h>
 #include <omp.h>
 #include <stdio.h>
@@ -169,13 +170,8 @@ static bool session_watch(void *context, const char *what, int64_t done,
 /* $XDG_CACHE_HOME/tgc; NULL: pictures are kept in memory. */
 static const char *cache_folder(const Config *c, char path[PATH_MAX])
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool given = cache && *cache == '/', homely = home && *home == '/';
-    if (config_is(c, "data.cache", "memory") || (!given && !homely))
-        return NULL;
-    int n = snprintf(path, PATH_MAX, "%s%s/tgc", given ? cache : home,
-                     given ? "" : "/.cache");
-    return n < PATH_MAX ? path : NULL;
+    bool kept = !config_is(c, "data.cache", "memory");
+    return kept && file_cache_folder(path) ? path : NULL;
 }
 
 Loader *session_loader(const Session *x, int graph, SessionImages images,

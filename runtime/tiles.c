@@ -1,16 +1,14 @@
 /* tiles.c: see tiles.h. */
 #include "tiles.h"
+#include "file.h"
+#include "sealed.h"
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { LINE_SIZE = 512, PATH_SIZE = 4096, ROWS_MOST = 1000000 };
+enum { ROWS_MOST = 1000000 };
 
 static const char first_line[] = "tgc-tiles 1";
 
@@ -65,113 +63,40 @@ bool tiles_set(TileTable *t, const TileRow *row, Status *s)
 
 /* ---- where -------------------------------------------------------------- */
 
-static bool make_folder(const char *path)
-{
-    return mkdir(path, 0777) == 0 || errno == EEXIST;
-}
-
 bool tiles_place(const char *arch, char *path, size_t size)
 {
-    char folder[PATH_SIZE];
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && *cache == '/')
-        snprintf(folder, sizeof folder, "%s", cache);
-    else if (home && *home == '/')
-        snprintf(folder, sizeof folder, "%s/.cache", home);
-    else
+    char folder[PATH_MAX];
+    if (!file_cache_folder(folder))
         return false;
-    make_folder(folder);
-    size_t used = strlen(folder);
-    snprintf(folder + used, sizeof folder - used, "/tgc");
-    make_folder(folder);
+    file_make_folder(folder);
     int n = snprintf(path, size, "%s/tiles-%s", folder, arch);
     return n > 0 && (size_t)n < size;
 }
 
 /* ---- writing ------------------------------------------------------------ */
 
-/* Fowler, Noll and Vo's hash, FNV-1a, of a line and its end. */
-static uint64_t add_line(uint64_t sum, const char *line)
-{
-    for (; *line; line++)
-        sum = (sum ^ (unsigned char)*line) * UINT64_C(0x100000001b3);
-    return (sum ^ '\n') * UINT64_C(0x100000001b3);
-}
-
-static const uint64_t sum_of_nothing = UINT64_C(0xcbf29ce484222325);
-
-static void write_line(FILE *f, uint64_t *sum, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void write_line(FILE *f, uint64_t *sum, const char *format, ...)
-{
-    char line[LINE_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    *sum = add_line(*sum, line);
-    fprintf(f, "%s\n", line);
-}
-
-static void write_all(const TileTable *t, FILE *f)
-{
-    uint64_t sum = sum_of_nothing;
-    write_line(f, &sum, "%s", first_line);
-    write_line(f, &sum, "device %s %s", t->arch, t->device);
-    for (int i = 0; i < t->n; i++)
-        write_line(f, &sum, "product %s %s %s %.3f %.3f", t->row[i].name,
-                   t->row[i].who, t->row[i].tile, t->row[i].best,
-                   t->row[i].model);
-    fprintf(f, "end %d %016" PRIx64 "\n", t->n, sum);
-}
-
 bool tiles_write(const TileTable *t, const char *path, Status *s)
 {
-    char beside[PATH_SIZE + 32];
-    snprintf(beside, sizeof beside, "%.4000s.tgc-%ld", path, (long)getpid());
-    FILE *f = fopen(beside, "w");
-    if (!f)
+    SealedWriter w;
+    if (!sealed_create(&w, path))
         return status_errno(s, "write", path, NULL);
-    write_all(t, f);
-    bool ok = !fflush(f) && !ferror(f);
-    ok &= !fclose(f);
-    if (ok && rename(beside, path) == 0)
-        return true;
-    status_errno(s, "write", path, NULL);
-    unlink(beside);
-    return false;
+    sealed_line(&w, "%s", first_line);
+    sealed_line(&w, "device %s %s", t->arch, t->device);
+    for (int i = 0; i < t->n; i++)
+        sealed_line(&w, "product %s %s %s %.3f %.3f", t->row[i].name,
+                    t->row[i].who, t->row[i].tile, t->row[i].best,
+                    t->row[i].model);
+    return sealed_finish(&w, (size_t)t->n) ||
+           status_errno(s, "write", path, NULL);
 }
 
 /* ---- reading ------------------------------------------------------------ */
 
-typedef struct Reader {
-    FILE *f;
-    char line[LINE_SIZE];
-    uint64_t sum; /* of the lines before this one */
-    int number;
-} Reader;
-
-/* The next line, without its end. */
-static bool next_line(Reader *r)
-{
-    if (r->number)
-        r->sum = add_line(r->sum, r->line);
-    if (!fgets(r->line, sizeof r->line, r->f))
-        return false;
-    r->number++;
-    size_t n = strlen(r->line);
-    if (!n || r->line[n - 1] != '\n')
-        return false;
-    r->line[n - 1] = 0;
-    return true;
-}
-
-static bool read_device(Reader *r, TileTable *t)
+static bool read_device(SealedReader *r, TileTable *t)
 {
     int at = 0;
-    if (!next_line(r) || sscanf(r->line, "device %31s %n", t->arch, &at) != 1 ||
-        !at)
+    if (!sealed_next(r) ||
+        sscanf(r->line, "device %31s %n", t->arch, &at) != 1 || !at)
         return false;
     snprintf(t->device, sizeof t->device, "%.127s", r->line + at);
     return true;
@@ -187,17 +112,9 @@ static bool read_row(const char *line, TileRow *row)
            row->best >= 0 && row->model >= 0;
 }
 
-static bool read_end(const Reader *r, int n)
+static bool read_all(SealedReader *r, TileTable *t, Status *s)
 {
-    int rows = 0, at = 0;
-    uint64_t sum = 0;
-    return sscanf(r->line, "end %d %16" SCNx64 "%n", &rows, &sum, &at) == 2 &&
-           !r->line[at] && rows == n && sum == r->sum;
-}
-
-static bool read_all(Reader *r, TileTable *t, Status *s)
-{
-    if (!next_line(r) || strncmp(r->line, first_line, sizeof first_line - 2))
+    if (!sealed_next(r) || strncmp(r->line, first_line, sizeof first_line - 2))
         return status_fail(s, "it is no file of tiles");
     if (strcmp(r->line, first_line))
         return status_fail(s,
@@ -206,10 +123,11 @@ static bool read_all(Reader *r, TileTable *t, Status *s)
                            r->line, first_line);
     bool well = read_device(r, t);
     TileRow row;
-    while (well && next_line(r) && t->n < ROWS_MOST && read_row(r->line, &row))
+    while (well && sealed_next(r) && t->n < ROWS_MOST &&
+           read_row(r->line, &row))
         if (!tiles_set(t, &row, s))
             return false;
-    if (!well || !read_end(r, t->n) || getc(r->f) != EOF)
+    if (!well || !sealed_ends(r, (size_t)t->n))
         return status_fail(s, "it is damaged (line %d): measure again",
                            r->number);
     return true;
@@ -217,7 +135,7 @@ static bool read_all(Reader *r, TileTable *t, Status *s)
 
 TilesFile tiles_read(TileTable *t, const char *path, Status *s)
 {
-    Reader r = {.f = fopen(path, "r"), .sum = sum_of_nothing};
+    SealedReader r = {.f = fopen(path, "r")};
     if (!r.f && errno == ENOENT)
         return TILES_NONE;
     if (!r.f) {
