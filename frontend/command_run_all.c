@@ -56,6 +56,11 @@ static uint64_t fingerprint_of(const SeriesItem *x, const Module *m)
     return h;
 }
 
+static bool is_for_gpu(const SeriesItem *x)
+{
+    return target_is_cuda(target_named(x->c.target));
+}
+
 static int probe(void *data)
 {
     Probe *p = data;
@@ -66,7 +71,7 @@ static int probe(void *data)
         return 1;
     p->fingerprint = fingerprint_of(p->item, m);
     module_free(m);
-    if (c.no_estimate || target_is_cuda(target_named(c.target)))
+    if (c.no_estimate || is_for_gpu(p->item))
         return 0; /* another machine's times are no help */
     Arena *a = arena_new();
     p->estimated = estimate_one(&c, &p->row, a);
@@ -95,6 +100,24 @@ static void fail_item(SeriesItem *x, const char *why)
 static double total_seconds(const EstimateRow *row)
 {
     return row->seconds * (double)row->batches * row->epochs;
+}
+
+/* Why some are not in the table. */
+static void print_not_estimated(const Series *s)
+{
+    const char *between = "no estimate for ";
+    bool any = false;
+    for (int i = 0; i < s->n; i++) {
+        const SeriesItem *x = &s->item[i];
+        if (x->failed || x->c.no_estimate || !is_for_gpu(x))
+            continue;
+        printf("%s%s", between, x->name);
+        between = ", ";
+        any = true;
+    }
+    if (any)
+        printf(": kernels for a GPU are timed where they run; tgc estimate "
+               "--gpu NAME goes by published rates\n");
 }
 
 static void print_estimates(const Series *s, Probe *probes)
@@ -154,6 +177,8 @@ static bool look_ahead(Series *s, Children *children)
         x->estimate = probes[i].estimated ? total_seconds(&probes[i].row) : 0;
     }
     print_estimates(s, probes);
+    print_not_estimated(s);
+    fflush(stdout);
     munmap(probes, size);
     return true;
 }

@@ -157,11 +157,12 @@ static void print_item(const SeriesItem *x, int width, FILE *out)
     const Outcome *o = &x->outcome;
     char accuracy[32] = "-", epochs[48] = "-", time[32];
     if (isfinite(o->best_accuracy))
-        snprintf(accuracy, sizeof accuracy, "%.2f %%", 100 * o->best_accuracy);
+        snprintf(accuracy, sizeof accuracy, "%.2f %%%s", 100 * o->best_accuracy,
+                 !strcmp(o->images, "validation") ? " val" : "");
     if (o->epochs)
         snprintf(epochs, sizeof epochs, "%lld/%lld", (long long)o->epoch,
                  (long long)o->epochs);
-    fprintf(out, "%-*s  %-9s %9s %9s %8s  %s\n", width, x->name,
+    fprintf(out, "%-*s  %-9s %12s %9s %8s  %s\n", width, x->name,
             outcome_state_name(o->state), accuracy, epochs,
             format_duration(o->seconds, time, sizeof time),
             o->state == OUTCOME_WAITING ? "-" : x->folder);
@@ -185,7 +186,7 @@ void series_print(const Series *s, FILE *out)
     for (int i = 0; i < s->n; i++)
         if ((int)strlen(s->item[i].name) > width)
             width = (int)strlen(s->item[i].name);
-    fprintf(out, "%-*s  %-9s %9s %9s %8s  %s\n", width, "model", "result",
+    fprintf(out, "%-*s  %-9s %12s %9s %8s  %s\n", width, "model", "result",
             "best acc", "epochs", "time", "folder");
     for (int i = 0; i < s->n; i++)
         print_item(&s->item[i], width, out);

@@ -79,6 +79,7 @@ AdviceFacts advice_facts(const History *h)
                      .steps = h->steps,
                      .lr = h->last_lr,
                      .images = history_images(h),
+                     .things = history_things(h),
                      .first_loss = h->steps ? h->first_loss : NAN,
                      .loss = NAN,
                      .best_loss = INFINITY,
@@ -115,7 +116,7 @@ static bool waits_for_data(const AdviceFacts *f)
 static void say_data(const AdviceFacts *f, char *text, size_t size)
 {
     snprintf(text, size,
-             "%.0f %% of the training time was spent waiting for images. Give "
+             "%.0f %% of the training time was spent waiting for data. Give "
              "the loader more cores (--threads), take cheaper augmentation "
              "steps, or put the data on a faster disk.",
              100 * f->data_share);
@@ -181,8 +182,8 @@ static void say_nothing(const AdviceFacts *f, char *text, size_t size)
     snprintf(text, size,
              "After %d epochs the loss, %.3g, is that of guessing among %d "
              "classes (%.3g). Take a learning rate ten times smaller, or ten "
-             "times larger, and see whether the labels fit the images.",
-             f->epochs, f->loss, f->classes, log(f->classes));
+             "times larger, and see whether the labels fit the %s.",
+             f->epochs, f->loss, f->classes, log(f->classes), f->things);
 }
 
 static bool overfits(const AdviceFacts *f)
@@ -194,12 +195,14 @@ static bool overfits(const AdviceFacts *f)
 static void say_overfits(const AdviceFacts *f, char *text, size_t size)
 {
     snprintf(text, size,
-             "%.1f %% of the training images are right, but %.1f %% of the "
-             "%s images: it learns them by heart. %s, or use more weight "
+             "%.1f %% of the training %s are right, but %.1f %% of the "
+             "%s %s: it learns them by heart. %s, or use more weight "
              "decay or label smoothing.",
-             100 * f->accuracy, 100 * f->test_accuracy, f->images,
-             f->augmented ? "Add augmentation (cutout, mixup)"
-                          : "Augment the images (crop, flip)");
+             100 * f->accuracy, f->things, 100 * f->test_accuracy, f->images,
+             f->things,
+             strcmp(f->things, "images") ? "Add mixup or dropout"
+             : f->augmented              ? "Add augmentation (cutout, mixup)"
+                                         : "Augment the images (crop, flip)");
 }
 
 static bool is_flat(const AdviceFacts *f)

@@ -13,6 +13,7 @@ typedef struct AdviceFacts {
     double lr;     /* of the last one */
     bool f16;
     const char *images;     /* evaluated on: "test", "validation" */
+    const char *things;     /* the data: "images", "samples" */
     double data_share;      /* of the time of training steps */
     double eval_share;      /* of all time */
     double first_loss;      /* of the first step */

@@ -75,6 +75,13 @@ void data_free(DataSet *set);
 /* The name of a class, or its number in `room`. */
 const char *data_class(const DataSet *set, int64_t label, char room[24]);
 
+/* What it consists of, in sentences: "images", or "samples" where they are
+ * numbers. */
+static inline const char *data_things(const DataSet *set)
+{
+    return set->numbers ? "samples" : "images";
+}
+
 /* Where image i of the set is in the files; what is random about it depends on
  * that place. */
 static inline int64_t data_place(const DataSet *set, int64_t i)

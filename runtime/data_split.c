@@ -66,10 +66,11 @@ static bool check_classes(const Split *x, Status *s)
         const char *name = x->set->names ? x->set->names[c] : "";
         return status_fail(s,
                            "%s = %g leaves class %lld%s%s%s, which has %lld "
-                           "images, none to %s: take a %s share",
+                           "%s, none to %s: take a %s share",
                            x->setting, x->share, (long long)c,
                            *name ? " (" : "", name, *name ? ")" : "",
-                           (long long)x->has[c], x->use, x->cure);
+                           (long long)x->has[c], data_things(x->set), x->use,
+                           x->cure);
     }
     return true;
 }
@@ -145,7 +146,7 @@ bool data_split(DataSet *set, const DataRequest *r, Status *s)
     if (r->validation <= 0 && all && !r->held)
         return true;
     if (r->validation <= 0 && r->held)
-        return status_fail(s, "no images are held out: data.validation is 0 "
+        return status_fail(s, "nothing is held out: data.validation is 0 "
                               "(--set data.validation=0.1)");
     size_t n = (size_t)set->n, classes = (size_t)set->classes;
     Split x = {.set = set,
@@ -157,8 +158,8 @@ bool data_split(DataSet *set, const DataRequest *r, Status *s)
                .chosen = malloc(n * sizeof *x.chosen)};
     bool done = x.order && x.has && x.gets && x.left && x.open && x.chosen;
     if (!done)
-        status_fail(s, "there is no memory to split %lld images",
-                    (long long)set->n);
+        status_fail(s, "there is no memory to split %lld %s", (long long)set->n,
+                    data_things(set));
     done = done && split(&x, r, s);
     free(x.order);
     free(x.has);
@@ -176,8 +177,8 @@ bool data_keep(DataSet *set, const bool *keep, Status *s)
     int32_t *pick = malloc((size_t)set->n * sizeof *pick);
     int64_t n = 0;
     if (!pick)
-        return status_fail(s, "there is no memory to split %lld images",
-                           (long long)set->n);
+        return status_fail(s, "there is no memory to split %lld %s",
+                           (long long)set->n, data_things(set));
     for (int64_t i = 0; i < set->n; i++) {
         if (!keep[i])
             continue;
@@ -195,5 +196,5 @@ bool data_keep(DataSet *set, const bool *keep, Status *s)
         set->pixels && n ? realloc(set->pixels, (size_t)n * bytes) : NULL;
     if (less)
         set->pixels = less;
-    return n > 0 || status_fail(s, "no images are left of the data");
+    return n > 0 || status_fail(s, "nothing is left of the data");
 }

@@ -2,6 +2,7 @@
 #include "evaluate.h"
 #include "checkpoint.h"
 #include "commands.h"
+#include "data.h"
 #include <stdio.h>
 
 static bool evaluate_batch(const Session *x, int graph,
@@ -68,27 +69,26 @@ static bool eval_load(const Session *x, bool *averaged, Status *s)
     return done;
 }
 
-static void eval_print_json(const Evaluation *r, const Evaluation *average)
+static void eval_print_json(const Evaluation *r, const Evaluation *average,
+                            const char *which)
 {
-    printf("{\"correct\": %lld, \"total\": %lld, \"loss\": %.6g",
-           (long long)r->correct, (long long)r->total, r->loss);
+    printf("{\"images\": \"%s\", \"correct\": %lld, \"total\": %lld, "
+           "\"loss\": %.6g",
+           which, (long long)r->correct, (long long)r->total, r->loss);
     if (average)
         printf(", \"average_correct\": %lld, \"average_loss\": %.6g",
                (long long)average->correct, average->loss);
     printf("}\n");
 }
 
+/* which: "test", "validation"; things: "images", "samples". */
 static void eval_print(const Evaluation *r, const Evaluation *average,
-                       bool json)
+                       const char *which, const char *things)
 {
-    if (json) {
-        eval_print_json(r, average);
-        return;
-    }
-    const char *which[] = {"", "average of the weights: "};
+    const char *of[] = {"", "average of the weights: "};
     for (int i = 0; r && i < 2; r = average, i++)
-        printf("%s%lld of %lld correct (%.2f %%), loss %.4f\n", which[i],
-               (long long)r->correct, (long long)r->total,
+        printf("%s%lld of %lld %s %s correct (%.2f %%), loss %.4f\n", of[i],
+               (long long)r->correct, (long long)r->total, which, things,
                r->total ? 100.0 * (double)r->correct / (double)r->total : 0,
                r->loss);
 }
@@ -113,9 +113,13 @@ static bool eval_run(Session *x, Status *s)
     bool done =
         test && evaluate(x, test, graph, NULL, NULL, &result, s) &&
         (!averaged || evaluate(x, test, other, NULL, NULL, &average, s));
+    const char *which = session_images_name(images);
+    const Evaluation *second = averaged ? &average : NULL;
+    if (done && x->options->json)
+        eval_print_json(&result, second, which);
+    else if (done)
+        eval_print(&result, second, which, data_things(loader_set(test)));
     loader_close(test);
-    if (done)
-        eval_print(&result, averaged ? &average : NULL, x->options->json);
     return done;
 }
 

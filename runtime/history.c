@@ -34,6 +34,13 @@ static FILE *open_file(const char *folder, const char *name)
 
 /* ---- epochs.csv ---------------------------------------------------------- */
 
+/* Evaluation is of images that are held out or of the test images. */
+static const struct {
+    const char *name;
+    HistoryColumn column;
+} column_also[] = {{"val_loss", HISTORY_TEST_LOSS},
+                   {"val_accuracy", HISTORY_TEST_ACCURACY}};
+
 static const char *const column_name[HISTORY_COLUMNS] = {
     [HISTORY_EPOCH] = "epoch",
     [HISTORY_STEP] = "step",
@@ -52,18 +59,24 @@ static const char *const column_name[HISTORY_COLUMNS] = {
 
 enum { FIELDS_MOST = 64 };
 
+static int column_named(const char *name)
+{
+    for (int k = 0; k < HISTORY_COLUMNS; k++)
+        if (!strcmp(name, column_name[k]))
+            return k;
+    for (size_t k = 0; k < sizeof column_also / sizeof *column_also; k++)
+        if (!strcmp(name, column_also[k].name))
+            return column_also[k].column;
+    return -1;
+}
+
 /* Which column each field of the table is; -1: none that is known. */
 static int read_head(char *line, int column[FIELDS_MOST])
 {
     int n = 0;
     char *rest = line, *name;
-    while (n < FIELDS_MOST && (name = strsep(&rest, ",\n")) && *name) {
-        column[n] = -1;
-        for (int k = 0; k < HISTORY_COLUMNS; k++)
-            if (!strcmp(name, column_name[k]))
-                column[n] = k;
-        n++;
-    }
+    while (n < FIELDS_MOST && (name = strsep(&rest, ",\n")) && *name)
+        column[n++] = column_named(name);
     return n;
 }
 
@@ -233,6 +246,12 @@ const char *history_images(const History *h)
 {
     double held = strtod(history_fact(h, "settings", "data.validation"), NULL);
     return held > 0 ? "validation" : "test";
+}
+
+const char *history_things(const History *h)
+{
+    const char *things = history_fact(h, "run", "things");
+    return *things ? things : "images";
 }
 
 /* ---- result.json --------------------------------------------------------- */

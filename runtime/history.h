@@ -69,5 +69,7 @@ const char *history_fact(const History *h, const char *section,
 
 /* What the run was evaluated on: "test", "validation". */
 const char *history_images(const History *h);
+/* What the data consist of: "images", "samples". */
+const char *history_things(const History *h);
 
 #endif

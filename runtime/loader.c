@@ -464,9 +464,10 @@ static bool check_batch(const Loader *l, Status *s)
     if (loader_batches(l) > 0)
         return true;
     return status_fail(s,
-                       "the data has %lld images, too few for one batch of "
+                       "the data has %lld %s, too few for one batch of "
                        "%lld; take a smaller batch, or tail = keep",
-                       (long long)l->set.n, (long long)l->image.dim[0]);
+                       (long long)l->set.n, data_things(&l->set),
+                       (long long)l->image.dim[0]);
 }
 
 static bool prepare(Loader *l, const LoaderOptions *o, Status *s)
@@ -476,8 +477,8 @@ static bool prepare(Loader *l, const LoaderOptions *o, Status *s)
                            o->threads, MOST_THREADS);
     l->order = malloc((size_t)l->set.n * sizeof *l->order);
     if (!l->order)
-        return status_fail(s, "there is no memory for the order of %lld images",
-                           (long long)l->set.n);
+        return status_fail(s, "there is no memory for the order of %lld %s",
+                           (long long)l->set.n, data_things(&l->set));
     if (!augment_prepare(&l->augment, o, s))
         return false;
     augment_larger(&l->augment, l->set.h, l->set.w);

@@ -45,6 +45,11 @@ static double images_per_second(const ProgressBar *p)
     return seconds > 0 ? (double)p->sums.images / seconds : 0;
 }
 
+static const char *speed_unit(const ProgressBar *p)
+{
+    return strcmp(p->plan.things, "images") ? "samples/s" : "img/s";
+}
+
 /* ---- cells --------------------------------------------------------------- */
 
 /* One of several things in a line, two blanks before it.  Where there is no
@@ -105,7 +110,8 @@ static void line_cells(const ProgressBar *p, const ProgressStep *x,
                  p->sums.loss / (double)p->sums.losses);
     snprintf(cell[1].text, CELL_ROOM, "acc %5.2f %%",
              share((double)p->sums.correct, (double)p->sums.images));
-    snprintf(cell[2].text, CELL_ROOM, "%.0f img/s", images_per_second(p));
+    snprintf(cell[2].text, CELL_ROOM, "%.0f %s", images_per_second(p),
+             speed_unit(p));
     snprintf(cell[3].text, CELL_ROOM, "data %.0f %%",
              share(p->sums.data, seconds_of(&p->sums)));
     if (x->skips)
@@ -234,7 +240,7 @@ static const Cell column[COLUMNS] = {
     [COLUMN_TEST_LOSS] = {"loss", 9, 3},
     [COLUMN_TEST_ACCURACY] = {"acc", 8, 0},
     [COLUMN_AVERAGE] = {"average", 8, 0},
-    [COLUMN_SPEED] = {"img/s", 6, 5},
+    [COLUMN_SPEED] = {"", 6, 5},
     [COLUMN_DATA] = {"data", 5, 6},
     [COLUMN_TIME] = {"time", 6, 2},
     [COLUMN_LR] = {"lr", 8, 4},
@@ -256,11 +262,19 @@ static void table_print(ProgressBar *p, Cell cell[COLUMNS], bool averaged)
     fprintf(p->out, "%.*s\n", n > 2 ? n - 2 : 0, line + 2);
 }
 
+static void table_cells(const ProgressBar *p, Cell cell[COLUMNS])
+{
+    Cell *speed = &cell[COLUMN_SPEED];
+    memcpy(cell, column, sizeof column);
+    int n = snprintf(speed->text, CELL_ROOM, "%s", speed_unit(p));
+    speed->width = n > speed->width ? n : speed->width;
+}
+
 static void table_head(ProgressBar *p, bool averaged)
 {
     Cell cell[COLUMNS];
     const char *on = p->plan.validation ? "val" : "test";
-    memcpy(cell, column, sizeof cell);
+    table_cells(p, cell);
     for (int i = COLUMN_TEST_LOSS; i <= COLUMN_TEST_ACCURACY; i++)
         snprintf(cell[i].text, CELL_ROOM, "%s %s", on, column[i].text);
     table_print(p, cell, averaged);
@@ -282,7 +296,7 @@ static void cell_loss(Cell *cell, double v)
 static void table_row(ProgressBar *p, const EpochRow *row)
 {
     Cell cell[COLUMNS];
-    memcpy(cell, column, sizeof cell);
+    table_cells(p, cell);
     for (int i = 0; i < COLUMNS; i++)
         snprintf(cell[i].text, CELL_ROOM, "-");
     snprintf(cell[COLUMN_EPOCH].text, CELL_ROOM, "%lld/%lld",

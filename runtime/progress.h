@@ -13,6 +13,7 @@ typedef struct ProgressPlan {
     int64_t epochs, batches; /* in all; in an epoch */
     int64_t last_step;       /* the one after which the run ends */
     bool validation;         /* images that are held out are evaluated */
+    const char *things;      /* what the data consist of: "images" */
 } ProgressPlan;
 
 typedef struct ProgressBar {

@@ -43,6 +43,7 @@ bool record_open(Record *r, const RecordPlaces *p, Status *s)
 {
     char path[RUNDIR_PATH];
     record_init(r);
+    r->validation = p->validation;
     if (!log_open(&r->given, p->log, p->step, s))
         return false;
     if (!p->folder)
@@ -96,22 +97,44 @@ void record_step(Record *r, const StepRow *row)
     r->sums.compute += 1e-3 * row->step_ms;
 }
 
+/* Evaluation is called by the images that it is of. */
+typedef struct EvalNames {
+    const char *loss, *accuracy; /* columns of the table */
+    const char *event[4];        /* of loss and accuracy; of the average's */
+} EvalNames;
+
+static const EvalNames *eval_names(const Record *r)
+{
+    static const EvalNames test = {"test_loss",
+                                   "test_accuracy",
+                                   {"loss/test", "accuracy/test",
+                                    "loss/test_average",
+                                    "accuracy/test_average"}};
+    static const EvalNames held = {"val_loss",
+                                   "val_accuracy",
+                                   {"loss/val", "accuracy/val",
+                                    "loss/val_average",
+                                    "accuracy/val_average"}};
+    return r->validation ? &held : &test;
+}
+
 static void epoch_events(Record *r, const EpochRow *row)
 {
+    const EvalNames *name = eval_names(r);
     double seconds = r->sums.data + r->sums.compute;
     const EventScalar scalar[] = {
         {"loss/train",
          r->sums.losses ? r->sums.loss / (double)r->sums.losses : NAN},
-        {"loss/test", row->test_loss},
+        {name->event[0], row->test_loss},
         {"accuracy/train",
          r->sums.images ? (double)r->sums.correct / (double)r->sums.images
                         : NAN},
-        {"accuracy/test", row->test_accuracy},
+        {name->event[1], row->test_accuracy},
         {"speed/images_per_second",
          seconds > 0 ? (double)r->sums.images / seconds : NAN},
         {"speed/data_share", seconds > 0 ? r->sums.data / seconds : NAN},
-        {"loss/test_average", row->average_loss},
-        {"accuracy/test_average", row->average_accuracy},
+        {name->event[2], row->average_loss},
+        {name->event[3], row->average_accuracy},
     };
     events_scalars(&r->events, row->step, scalar,
                    sizeof scalar / sizeof *scalar - (row->averaged ? 0 : 2));
@@ -119,6 +142,7 @@ static void epoch_events(Record *r, const EpochRow *row)
 
 void record_epoch(Record *r, const EpochRow *row)
 {
+    const EvalNames *name = eval_names(r);
     const LogField field[] = {
         {"epoch", LOG_COUNT, (double)row->epoch},
         {"step", LOG_COUNT, (double)row->step},
@@ -127,8 +151,8 @@ void record_epoch(Record *r, const EpochRow *row)
         {"accuracy", LOG_REAL,
          r->sums.images ? (double)r->sums.correct / (double)r->sums.images
                         : NAN},
-        {"test_loss", LOG_REAL, row->test_loss},
-        {"test_accuracy", LOG_REAL, row->test_accuracy},
+        {name->loss, LOG_REAL, row->test_loss},
+        {name->accuracy, LOG_REAL, row->test_accuracy},
         {"lr", LOG_REAL, row->lr},
         {"images", LOG_COUNT, (double)r->sums.images},
         {"seconds", LOG_TIME, row->seconds},

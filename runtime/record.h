@@ -25,7 +25,8 @@ typedef struct StepRow {
 /* The end of an epoch. */
 typedef struct EpochRow {
     int64_t epoch, step;             /* from 1; steps done */
-    double test_loss, test_accuracy; /* 0..1; NAN: not evaluated */
+    double test_loss, test_accuracy; /* of the images that are evaluated;
+                                        0..1; NAN: not evaluated */
     bool averaged; /* the average of the weights was evaluated, too: */
     double average_loss, average_accuracy;
     double lr;
@@ -44,6 +45,7 @@ typedef struct Record {
     Log given, steps, epochs;
     Events events;
     EpochSums sums;
+    bool validation; /* what evaluations are called by */
 } Record;
 
 typedef struct RecordPlaces {
@@ -52,6 +54,7 @@ typedef struct RecordPlaces {
     int64_t step, epoch;   /* done before: rows up to them are kept */
     int64_t batch, images; /* of the epoch after that, done before: what the
                               log says of them counts in the epoch's row */
+    bool validation;       /* images that are held out are evaluated */
     const Plan *plan;
 } RecordPlaces;
 

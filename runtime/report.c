@@ -75,6 +75,7 @@ static int64_t best_epoch(const History *h)
 static void print_cards(FILE *out, const Page *p)
 {
     char text[64], what[96];
+    const char *things = history_things(p->h);
     const AdviceFacts *f = &p->facts;
     fputs("<div class=cards>\n", out);
     if (isfinite(f->best_accuracy)) {
@@ -90,7 +91,8 @@ static void print_cards(FILE *out, const Page *p)
          "in all, evaluation included");
     if (isfinite(images_per_second(p->h))) {
         format_count(llround(images_per_second(p->h)), text, sizeof text);
-        card(out, text, "training images a second");
+        snprintf(what, sizeof what, "training %.40s a second", things);
+        card(out, text, what);
     }
     format_count(p->in->plan->parameters, text, sizeof text);
     card(out, text, "parameters");
@@ -209,7 +211,7 @@ static void print_time(FILE *out, const History *h)
     double eval = sum_of(h, HISTORY_EVAL_SECONDS);
     double rest = sum_of(h, HISTORY_SECONDS) - data - step - eval;
     const Part part[] = {{"computing training steps", step},
-                         {"waiting for images", data},
+                         {"waiting for data", data},
                          {"evaluating", eval},
                          {"all else", rest > 0 ? rest : 0}};
     fputs("<div><h3>Time</h3>\n", out);

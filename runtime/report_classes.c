@@ -201,8 +201,9 @@ static void print_wrong(FILE *out, const History *h, const DataSet *test,
     int64_t shown = wrong < WRONG_MOST ? wrong : WRONG_MOST, seen = 0, next = 0;
     fprintf(out,
             "<h2>Wrongly classified</h2><p class=faint>%lld of %lld wrong %s "
-            "images.</p><div class=pictures>\n",
-            (long long)shown, (long long)wrong, history_images(h));
+            "%s.</p><div class=pictures>\n",
+            (long long)shown, (long long)wrong, history_images(h),
+            history_things(h));
     for (size_t i = 0; scratch && i < h->n_predictions; i++) {
         if (h->label[i] == h->predicted[i])
             continue;
@@ -229,9 +230,9 @@ void classes_print(FILE *out, const History *h, const DataSet *test)
     if (confusion_count(&c, h, own)) {
         fprintf(out,
                 "<h2>Classes</h2><p class=faint>The best weights on %lld %s "
-                "images: %lld right, %.2f %%.</p><div class=two>\n",
-                (long long)c.total, history_images(h), (long long)c.right,
-                100 * (double)c.right / (double)c.total);
+                "%s: %lld right, %.2f %%.</p><div class=two>\n",
+                (long long)c.total, history_images(h), history_things(h),
+                (long long)c.right, 100 * (double)c.right / (double)c.total);
         print_bars(out, &c, own);
         if (c.classes <= TABLE_MOST)
             print_matrix(out, &c, own);

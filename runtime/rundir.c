@@ -149,7 +149,8 @@ static void put_command(FILE *out, const Options *o)
     put_text(out, "command", text, false);
 }
 
-static void put_run(FILE *out, const Session *x, int64_t step)
+static void put_run(FILE *out, const Session *x, int64_t step,
+                    const char *things)
 {
     char text[PATH_MAX];
     time_t now = time(NULL);
@@ -159,6 +160,7 @@ static void put_run(FILE *out, const Session *x, int64_t step)
     put_command(out, x->options);
     if (x->options->data && realpath(x->options->data, text))
         put_text(out, "data", text, false);
+    put_text(out, "things", things, false);
     strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z",
              localtime_r(&now, &date));
     put_text(out, "started", text, false);
@@ -227,6 +229,7 @@ bool rundir_write(const char *folder, const char *name, RunPut *put, void *user)
 typedef struct Description {
     const Session *session;
     int64_t step;
+    const char *things;
 } Description;
 
 static void put_description(FILE *out, void *user)
@@ -234,7 +237,7 @@ static void put_description(FILE *out, void *user)
     const Description *d = user;
     const Config *c = &d->session->config;
     fputs("{\n\"run\": {\n", out);
-    put_run(out, d->session, d->step);
+    put_run(out, d->session, d->step, d->things);
     fputs("},\n\"machine\": {\n", out);
     put_machine(out, d->session);
     fputs("},\n\"settings\": {\n", out);
@@ -244,8 +247,9 @@ static void put_description(FILE *out, void *user)
     fputs("}\n}\n", out);
 }
 
-void rundir_describe(const char *folder, const Session *x, int64_t step)
+void rundir_describe(const char *folder, const Session *x, int64_t step,
+                     const char *things)
 {
-    Description d = {x, step};
+    Description d = {x, step, things};
     rundir_write(folder, RUN_DESCRIPTION, put_description, &d);
 }

@@ -47,8 +47,10 @@ bool rundir_claim(const char *folder, const char *checkpoint, bool overwrite,
 bool rundir_clear(const char *folder, Status *s);
 
 /* Writes run.json, beside the old one and then in its place; a warning where
- * that fails.  step: where the run goes on. */
-void rundir_describe(const char *folder, const Session *x, int64_t step);
+ * that fails.  step: where the run goes on; things: what the data consist of
+ * (data_things). */
+void rundir_describe(const char *folder, const Session *x, int64_t step,
+                     const char *things);
 
 /* Writes FOLDER/name beside the old one, and then in its place, by what `put`
  * prints; false after a warning where that fails. */

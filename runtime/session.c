@@ -143,9 +143,17 @@ SessionImages session_eval_images(const Session *x)
                : SESSION_TEST;
 }
 
+const char *session_images_name(SessionImages images)
+{
+    static const char *const name[] = {[SESSION_TRAIN] = "training",
+                                       [SESSION_VALIDATION] = "validation",
+                                       [SESSION_TEST] = "test"};
+    return name[images];
+}
+
 const char *session_eval_name(const Session *x)
 {
-    return session_eval_images(x) == SESSION_TEST ? "test" : "validation";
+    return session_images_name(session_eval_images(x));
 }
 
 /* ---- loaders ------------------------------------------------------------- */

@@ -36,9 +36,11 @@ typedef enum SessionImages {
 } SessionImages;
 
 /* What a training run is evaluated on: the validation images where some are
- * held out, else the test images; and their name in sentences. */
+ * held out, else the test images; and their name in sentences ("test",
+ * "validation"). */
 SessionImages session_eval_images(const Session *x);
 const char *session_eval_name(const Session *x);
+const char *session_images_name(SessionImages images);
 /* A loader of these images for batches of this graph. */
 Loader *session_loader(const Session *x, int graph, SessionImages images,
                        int64_t seed, Status *s);

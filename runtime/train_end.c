@@ -19,17 +19,21 @@ void train_farewell(Train *t)
         printf("stopped after step %lld; nothing was saved (--save-dir)\n",
                (long long)p->step);
     else if (p->best_correct >= 0)
-        printf("done after step %lld; best accuracy on the %s images%s %.2f "
-               "%% after epoch %lld%s%s\n",
-               (long long)p->step, session_eval_name(&t->session),
-               t->average.graph >= 0 ? " (average of the weights)" : "",
-               100.0 * (double)p->best_correct /
-                   (double)loader_samples(t->test),
-               (long long)p->best_epoch + 1, where ? ", saved in " : "",
-               where ? where : "");
+        printf(
+            "done after step %lld; best accuracy on the %s %s%s %.2f "
+            "%% after epoch %lld%s%s\n",
+            (long long)p->step, session_eval_name(&t->session), train_things(t),
+            t->average.graph >= 0 ? " (average of the weights)" : "",
+            100.0 * (double)p->best_correct / (double)loader_samples(t->test),
+            (long long)p->best_epoch + 1, where ? ", saved in " : "",
+            where ? where : "");
     else
         printf("done after step %lld%s%s\n", (long long)p->step,
                where ? ", saved in " : "", where ? where : "");
+    if (!t->stop.now && where && p->best_correct >= 0 && train_validates(t))
+        printf("note: the test %s were not used; eval --data DIR --weights "
+               "%s/" RUN_BEST " counts them\n",
+               train_things(t), where);
 }
 
 /* ---- for programs ---------------------------------------------------------

@@ -3,6 +3,7 @@
  *     settings ──> the run's folder ──> executor ──> data ──> weights ──> logs
  */
 #include "clock.h"
+#include "data.h"
 #include "init.h"
 #include "keep.h"
 #include "train_private.h"
@@ -70,6 +71,16 @@ static bool open_weights(Train *t, Status *s)
     return !t->session.options->init || open_init(t->session.options, e, s);
 }
 
+bool train_validates(const Train *t)
+{
+    return session_eval_images(&t->session) == SESSION_VALIDATION;
+}
+
+const char *train_things(const Train *t)
+{
+    return data_things(loader_set(t->images));
+}
+
 /* A feed for the graph; one that is not in the plan stays at -1. */
 static bool open_feed(const Train *t, const char *name, Feed *feed, Status *s)
 {
@@ -106,11 +117,11 @@ static bool open_tail(Train *t, int64_t rows, Status *s)
         !open_feed(t, "train_tail", &t->tail, s) || t->tail.slots.rows != rows)
         return status_fail(
             s,
-            "the data has %lld training images and so a last "
+            "the data has %lld training %s and so a last "
             "batch of %lld, for which this program was not "
             "compiled (compile with --set data.samples=%lld, "
             "or with --set tail=drop)",
-            (long long)samples, (long long)rows,
+            (long long)samples, train_things(t), (long long)rows,
             (long long)samples_in_files(&t->session.config, samples));
     return true;
 }
@@ -124,11 +135,12 @@ static bool open_batches(Train *t, Status *s)
     t->schedule.batches = t->batches;
     if (t->resumed && t->progress.samples != samples)
         return status_fail(s,
-                           "%s was made with %lld training images, these data "
+                           "%s was made with %lld training %s, these data "
                            "have %lld (is it another data set? its weights "
                            "can be used with --init)",
                            weights_path(t->resumed),
-                           (long long)t->progress.samples, (long long)samples);
+                           (long long)t->progress.samples, train_things(t),
+                           (long long)samples);
     if (t->progress.batch > t->batches)
         return status_fail(s, "%s is damaged: batch %lld of %lld",
                            weights_path(t->resumed),
@@ -204,8 +216,8 @@ static void open_end(Train *t)
     const ProgressPlan plan = {.epochs = t->epochs,
                                .batches = t->batches,
                                .last_step = t->last_step,
-                               .validation = session_eval_images(&t->session) ==
-                                             SESSION_VALIDATION};
+                               .validation = train_validates(t),
+                               .things = train_things(t)};
     progress_open(&t->bar, stdout, &plan);
 }
 
@@ -236,6 +248,7 @@ static bool open_outputs(Train *t, Status *s)
                                  .batch = p->batch,
                                  .images =
                                      images < p->samples ? images : p->samples,
+                                 .validation = train_validates(t),
                                  .plan = t->session.plan};
     if (folder) {
         t->writer = checkpoint_writer_open(t->session.executor,
@@ -243,7 +256,7 @@ static bool open_outputs(Train *t, Status *s)
         if (!t->writer || (o->overwrite && !rundir_clear(folder, s)))
             return false;
         t->kept_one = access(rundir_path(folder, RUN_LAST, path), F_OK) == 0;
-        rundir_describe(folder, &t->session, t->progress.step);
+        rundir_describe(folder, &t->session, t->progress.step, train_things(t));
         train_outcome(t, OUTCOME_RUNNING, NULL);
     }
     return record_open(&t->record, &places, s);
@@ -268,12 +281,12 @@ static void train_greet(const Train *t)
 {
     const Session *x = &t->session;
     printf("%s: %lld parameters, batch %lld, %lld training and %lld %s "
-           "images, %s\n",
+           "%s, %s\n",
            x->plan->model, (long long)x->plan->parameters,
            (long long)(t->train.slots.rows * t->parts),
            (long long)loader_samples(t->images),
            (long long)loader_samples(t->test), session_eval_name(x),
-           executor_about(x->executor));
+           train_things(t), executor_about(x->executor));
     if (t->resumed)
         printf("going on after step %lld (epoch %lld, batch %lld of %lld)\n",
                (long long)t->progress.step, (long long)t->progress.epoch + 1,

@@ -69,6 +69,11 @@ bool train_open(Train *t, const Plan *plan, const Options *o, Status *s);
 /* The settings, with those of the checkpoint that it goes on from. */
 bool train_open_resumed(Train *t, Status *s);
 
+/* Are images that are held out evaluated, not the test images? */
+bool train_validates(const Train *t);
+/* What the data consist of. */
+const char *train_things(const Train *t);
+
 /* result.json; why NULL: none. */
 void train_outcome(Train *t, OutcomeState state, const char *why);
 

@@ -260,7 +260,7 @@ static void test_empty_classes(void **state)
             "data.fraction = 0.4 leaves class 1 (dog), which has 1 images, "
             "none to train on: take a larger share");
     refuses(10, 0, 1, true,
-            "no images are held out: data.validation is 0 (--set "
+            "nothing is held out: data.validation is 0 (--set "
             "data.validation=0.1)");
 }
 

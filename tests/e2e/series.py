@@ -279,6 +279,23 @@ def check_estimate(checks, f):
     f.run("estimate", "--resume", "--steps", 3, "good.net")
 
 
+def check_named(checks, f):
+    """What a run was evaluated on, and why a GPU's times are not known."""
+    nowhere = {"TGC_NVRTC": f.path("no.so")}
+    run = t.run(t.TGC, "run-all", "--data", f.data, "--save-dir",
+                f.path("named"), "--epochs", 1,
+                "good.net --set data.validation=0.2",
+                "good.net --target cuda:sm_90", cwd=f.folder, env=nowhere)
+    checks.equal(run.status, 1, "no compiler for GPUs: status 1")
+    rows = table(run)
+    checks.equal(rows["good-validation=0.2"][2:4], ["%", "val"],
+                 "the table says that it was held out")
+    checks.equal(f.results("named")["good-validation=0.2"]["images"],
+                 "validation", "and so do the results")
+    checks.equal(re.findall(r"no estimate for (.*?): .*--gpu NAME", run.out),
+                 ["good-cuda_sm_90"], "why there is no estimate")
+
+
 def main():
     checks = t.Checks()
     f = Fixture()
@@ -288,6 +305,7 @@ def main():
     check_terminal(checks, f)
     check_refused(checks, f)
     check_estimate(checks, f)
+    check_named(checks, f)
     checks.done()
 
 

@@ -2,6 +2,8 @@
 weights, bit for bit; files that lie are refused with what is wrong; a share of
 the training images is held out, and runs with it resume to the same bits."""
 import array
+import csv
+import json
 import os
 import shutil
 import struct
@@ -129,6 +131,31 @@ def refusals(checks, folder, idx, arrays, raw):
                    "raw images with a byte too many")
 
 
+def check_names(checks, save):
+    """Every log says that it was not the test images that were counted."""
+    with open(os.path.join(save, "epochs.csv"), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    checks.that(rows and all(float(r["val_accuracy"]) >= 0 and
+                             float(r["val_loss"]) > 0 for r in rows) and
+                not any(k.startswith("test") for k in rows[0]),
+                "epochs.csv has val_loss and val_accuracy", rows[:1])
+    with open(os.path.join(save, "result.json"), encoding="utf-8") as file:
+        result = json.load(file)
+    best = max(float(r["val_accuracy"]) for r in rows)
+    checks.that(result["images"] == "validation" and
+                abs(result["best_accuracy"] - best) < 1e-6,
+                "result.json: the best of them, of validation images", result)
+    with open(os.path.join(save, "events.out.tfevents.0.tgc"), "rb") as file:
+        events = file.read()
+    checks.that(b"loss/val" in events and b"accuracy/val" in events and
+                b"/test" not in events, "TensorBoard's tags say val")
+    with open(os.path.join(save, "report.html"), encoding="utf-8") as file:
+        page = file.read()
+    checks.that("best validation accuracy" in page and
+                page.count(">validation</span>") == 2,
+                "the report names both curves")
+
+
 def held_out(checks, folder, idx):
     binary = t.compiled(TINY)
     more = ("--set", "data.validation=0.15", "--set", "data.fraction=0.6",
@@ -138,8 +165,12 @@ def held_out(checks, folder, idx):
     run = t.run(binary, "train", "--data", idx, "--save-dir", whole, *more).must()
     checks.that("102 training and 30 validation images" in run.out,
                 "170 are left of 200, and 60 % of them are used", run.out)
-    checks.that("accuracy on the validation images" in run.out,
-                "the last line names the validation images", run.out)
+    checks.that("accuracy on the validation images" in run.out and
+                "note: the test images were not used; eval --data DIR "
+                "--weights " in run.out,
+                "the last lines name the validation images, and what counts "
+                "the test images", run.out)
+    check_names(checks, whole)
     again = os.path.join(folder, "held.again")
     t.run(binary, "train", "--data", idx, "--save-dir", again, "--steps", 9,
           *more).must()
@@ -153,11 +184,11 @@ def held_out(checks, folder, idx):
                    "a resumed run cannot choose other images")
     weights = os.path.join(whole, "last.safetensors")
     test = t.run(binary, "eval", "--data", idx, "--weights", weights).must()
-    checks.that(" of 90 correct" in test.out, "eval counts the test images",
+    checks.that(" of 90 test images correct" in test.out, "eval counts the test images",
                 test.out)
     held = t.run(binary, "eval", "--data", idx, "--weights", weights,
                  "--validation", "--set", "data.validation=0.15").must()
-    checks.that(" of 30 correct" in held.out,
+    checks.that(" of 30 validation images correct" in held.out,
                 "eval --validation counts those held out", held.out)
     checks.refused(t.run(binary, "train", "--data", idx, "--set",
                          "data.validation=0.01"), r"leaves class \d.*larger",

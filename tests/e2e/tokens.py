@@ -147,10 +147,14 @@ def check_training(checks, folder, binary):
             check_pytorch(checks, save, log, start)
     page = os.path.join(folder, "report.html")
     save = os.path.join(folder, "whole")
-    t.run(binary, "train", "--data", data, "--save-dir", save).must()
+    run = t.run(binary, "train", "--data", data, "--save-dir", save).must()
+    checks.that("400 training and 90 test samples" in run.out and
+                "samples/s" in run.out and "images" not in run.out and
+                "img" not in run.out, "they are called samples", run.out)
     with open(os.path.join(save, "report.html"), encoding="utf-8") as file:
         page = file.read()
-    checks.that("the data are numbers" in page and "<img" not in page,
+    checks.that("the data are numbers" in page and "<img" not in page and
+                "test samples: " in page,
                 "the report shows no pictures")
     run = t.run(binary, "eval", "--data", data, "--json", "--weights",
                 os.path.join(save, "best.safetensors")).must()

@@ -24,6 +24,7 @@ static AdviceFacts good(void)
                          .skipped = 0,
                          .seconds = 5000,
                          .images = "test",
+                         .things = "images",
                          .classes = 10,
                          .threads = 8,
                          .cores = 8,
@@ -49,7 +50,7 @@ static void test_rules(void **state)
     advice_give(&f, &a);
     assert_int_equal(a.n, 0);
     f.data_share = 0.34;
-    says(&f, "34 % of the training time was spent waiting for images");
+    says(&f, "34 % of the training time was spent waiting for data");
     f = good();
     f.threads = 2;
     says(&f, "2 of the machine's 8 cores");
