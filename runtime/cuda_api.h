@@ -22,6 +22,7 @@ typedef struct CuFunctionRec *CuFunction;
 typedef struct CuStreamRec *CuStream;
 typedef struct CuEventRec *CuEvent;
 typedef struct CuGraphRec *CuGraph;
+typedef struct CuGraphNodeRec *CuGraphNode;
 typedef struct CuGraphExecRec *CuGraphExec;
 
 /* Values of CUresult that something is done about. */
@@ -44,7 +45,9 @@ enum {
     CU_STREAM_NON_BLOCKING = 1,
     CU_EVENT_TIMED = 0,
     CU_EVENT_UNTIMED = 2,
-    CU_CAPTURE_RELAXED = 2
+    CU_CAPTURE_RELAXED = 2,
+    CU_CAPTURE_ACTIVE = 1,
+    CU_CAPTURE_SET_DEPENDENCIES = 1
 };
 
 /* clang-format off */
@@ -78,6 +81,9 @@ enum {
     X(cuStreamWaitEvent, (CuStream stream, CuEvent event, unsigned flags)) \
     X(cuStreamBeginCapture_v2, (CuStream stream, int mode)) \
     X(cuStreamEndCapture, (CuStream stream, CuGraph *graph)) \
+    X(cuStreamGetCaptureInfo_v2, (CuStream stream, int *status, uint64_t *id, CuGraph *graph, \
+                                  const CuGraphNode **node, size_t *n)) \
+    X(cuStreamUpdateCaptureDependencies, (CuStream stream, CuGraphNode *node, size_t n, unsigned flags)) \
     X(cuEventCreate, (CuEvent *event, unsigned flags)) \
     X(cuEventDestroy_v2, (CuEvent event)) \
     X(cuEventRecord, (CuEvent event, CuStream stream)) \

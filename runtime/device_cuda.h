@@ -72,7 +72,19 @@ bool cuda_rows_send(Executor *e, int graph, uint32_t slot, CuStream stream,
 bool cuda_fetch(Executor *e, int graph, uint32_t slot, Status *s);
 void cuda_fetch_close(CudaDevice *d, uint32_t n_graphs);
 
+/* device_cuda_graph.c: makes CudaGraph.exec[slot]. */
+bool cuda_capture(Executor *e, int graph, uint32_t slot, Status *s);
+
 /* device_cuda_run.c */
+bool cuda_launch(Executor *e, int graph, uint32_t slot, uint32_t number,
+                 Status *s);
+/* Of the ranges in CudaGraph.set and .get. */
+bool cuda_scalars_send(Executor *e, int graph, uint32_t slot, uint32_t range,
+                       Status *s);
+bool cuda_results_fetch(Executor *e, int graph, uint32_t slot, uint32_t range,
+                        Status *s);
+bool cuda_run_well(const Executor *e, CuResult r, const char *call, int graph,
+                   Status *s);
 bool cuda_submit(Executor *e, int graph, uint32_t slot, Status *s);
 bool cuda_wait(Executor *e, RunResult *result, Status *s);
 bool cuda_step(Executor *e, int graph, uint32_t slot, uint32_t step,

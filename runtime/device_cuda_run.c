@@ -1,7 +1,8 @@
 /* device_cuda_run.c: runs of a GPU.
  *
- * A graph of the plan is captured once for each input slot and launched as a
- * whole.  Its inputs travel on a stream of their own, ahead of it:
+ * A graph of the plan is captured once for each input slot
+ * (device_cuda_graph.c) and launched as a whole.  Its inputs travel on a stream
+ * of their own, ahead of it:
  *
  *     copy     | image 0 |   | image 1 |   | image 2 |
  *     compute            | run 0 . . | run 1 . . | run 2 . .
@@ -32,8 +33,8 @@ static bool step_well(const Executor *e, CuResult r, const char *call,
     return cuda_well(&d->api, r, call, what, s);
 }
 
-static bool run_well(const Executor *e, CuResult r, const char *call, int graph,
-                     Status *s)
+bool cuda_run_well(const Executor *e, CuResult r, const char *call, int graph,
+                   Status *s)
 {
     const CudaDevice *d = e->device;
     char what[256];
@@ -49,7 +50,8 @@ static bool run_well(const Executor *e, CuResult r, const char *call, int graph,
 /* ---- one kernel -----------------------------------------------------------
  */
 
-/* An emulator checks that a kernel touches nothing else. */
+/* An emulator checks that a kernel touches nothing else, and that nothing that
+ * touches the same may run beside it. */
 static void tell_spans(Executor *e, const PlanGraph *g, const PlanStep *step,
                        const CuPtr *address)
 {
@@ -80,8 +82,8 @@ static bool name_step(const PlanStep *step, Status *s)
                        step->loc ? step->loc : "");
 }
 
-static bool launch_kernel(Executor *e, const PlanGraph *g, const PlanStep *step,
-                          CuPtr *address, Status *s)
+static bool launch_kernel(Executor *e, const PlanStep *step, CuPtr *address,
+                          Status *s)
 {
     CudaDevice *d = e->device;
     const PlanKernel *k = &e->plan->kernels[step->kernel];
@@ -90,8 +92,6 @@ static bool launch_kernel(Executor *e, const PlanGraph *g, const PlanStep *step,
         return status_fail(s, "no memory for %u arguments", step->n_args);
     for (uint32_t i = 0; i < step->n_args; i++)
         arg[i] = &address[i];
-    if (d->api.emulator_spans)
-        tell_spans(e, g, step, address);
     CuResult r = d->api.cuLaunchKernel(d->kernel[step->kernel],
                                        (unsigned)step->parts, 1, 1, k->threads,
                                        1, 1, k->shared, d->compute, arg, NULL);
@@ -99,8 +99,8 @@ static bool launch_kernel(Executor *e, const PlanGraph *g, const PlanStep *step,
     return step_well(e, r, "cuLaunchKernel", step, s);
 }
 
-static bool launch(Executor *e, int graph, uint32_t slot, uint32_t number,
-                   Status *s)
+bool cuda_launch(Executor *e, int graph, uint32_t slot, uint32_t number,
+                 Status *s)
 {
     CudaDevice *d = e->device;
     const PlanGraph *g = &e->plan->graphs[graph];
@@ -111,9 +111,11 @@ static bool launch(Executor *e, int graph, uint32_t slot, uint32_t number,
         return status_fail(s, "no memory for %u arguments", step->n_args);
     for (uint32_t i = 0; i < step->n_args; i++)
         address[i] = d->arena + (uint64_t)graph_offset(g, step->arg + i, slot);
+    if (d->api.emulator_spans)
+        tell_spans(e, g, step, address);
     bool done =
         conv ? cudnn_run(d->cudnn, conv - 1, address, s) || name_step(step, s)
-             : launch_kernel(e, g, step, address, s);
+             : launch_kernel(e, step, address, s);
     free(address);
     return done;
 }
@@ -161,34 +163,28 @@ static void scalars_write(Executor *e, int graph, uint32_t slot)
                (size_t)c->set[i].bytes);
 }
 
-static bool scalars_send(Executor *e, int graph, uint32_t slot, Status *s)
+bool cuda_scalars_send(Executor *e, int graph, uint32_t slot, uint32_t range,
+                       Status *s)
 {
     const CudaDevice *d = e->device;
     const CudaGraph *c = &d->graph[graph];
-    for (uint32_t i = 0; i < c->n_set; i++) {
-        CuResult r =
-            d->api.cuMemcpyHtoDAsync_v2(d->arena + (uint64_t)c->set[i].offset,
-                                        ring_of(c, slot) + c->set[i].at,
-                                        (size_t)c->set[i].bytes, d->compute);
-        if (!cuda_well(&d->api, r, "cuMemcpyHtoDAsync", "scalars", s))
-            return false;
-    }
-    return true;
+    const CudaRange *x = &c->set[range];
+    CuResult r = d->api.cuMemcpyHtoDAsync_v2(d->arena + (uint64_t)x->offset,
+                                             ring_of(c, slot) + x->at,
+                                             (size_t)x->bytes, d->compute);
+    return cuda_well(&d->api, r, "cuMemcpyHtoDAsync", "scalars", s);
 }
 
-static bool results_fetch(Executor *e, int graph, uint32_t slot, Status *s)
+bool cuda_results_fetch(Executor *e, int graph, uint32_t slot, uint32_t range,
+                        Status *s)
 {
     const CudaDevice *d = e->device;
     const CudaGraph *c = &d->graph[graph];
-    for (uint32_t i = 0; i < c->n_get; i++) {
-        CuResult r =
-            d->api.cuMemcpyDtoHAsync_v2(ring_of(c, slot) + c->get[i].at,
-                                        d->arena + (uint64_t)c->get[i].offset,
-                                        (size_t)c->get[i].bytes, d->compute);
-        if (!cuda_well(&d->api, r, "cuMemcpyDtoHAsync", "the loss", s))
-            return false;
-    }
-    return true;
+    const CudaRange *x = &c->get[range];
+    CuResult r = d->api.cuMemcpyDtoHAsync_v2(ring_of(c, slot) + x->at,
+                                             d->arena + (uint64_t)x->offset,
+                                             (size_t)x->bytes, d->compute);
+    return cuda_well(&d->api, r, "cuMemcpyDtoHAsync", "the loss", s);
 }
 
 /* Once the device has written them. */
@@ -214,12 +210,21 @@ static bool wait_all(const Executor *e, Status *s)
 /* ---- one by one -----------------------------------------------------------
  */
 
+static bool scalars_ready(Executor *e, int graph, uint32_t slot, Status *s)
+{
+    const CudaDevice *d = e->device;
+    scalars_write(e, graph, slot);
+    for (uint32_t i = 0; i < d->graph[graph].n_set; i++)
+        if (!cuda_scalars_send(e, graph, slot, i, s))
+            return false;
+    return true;
+}
+
 static bool inputs_ready(Executor *e, int graph, uint32_t slot, Status *s)
 {
-    scalars_write(e, graph, slot);
     CudaDevice *d = e->device;
     return inputs_send(e, graph, slot, d->compute, s) &&
-           scalars_send(e, graph, slot, s) &&
+           scalars_ready(e, graph, slot, s) &&
            (!d->graph[graph].rows || cuda_fetch(e, graph, slot, s)) &&
            wait_all(e, s);
 }
@@ -234,13 +239,25 @@ bool cuda_step(Executor *e, int graph, uint32_t slot, uint32_t step,
         return false;
     CuResult r = d->api.cuEventRecord(d->began, d->compute);
     if (!step_well(e, r, "cuEventRecord", p, s) ||
-        !launch(e, graph, slot, step, s))
+        !cuda_launch(e, graph, slot, step, s))
         return false;
     r = d->api.cuEventRecord(d->ended, d->compute);
     r = r ? r : d->api.cuEventSynchronize(d->ended);
     r = r ? r : d->api.cuEventElapsedTime(&ms, d->began, d->ended);
     *seconds += 1e-3 * ms;
     return step_well(e, r, "running", p, s);
+}
+
+static bool results_ready(Executor *e, int graph, uint32_t slot, Status *s)
+{
+    CudaDevice *d = e->device;
+    for (uint32_t i = 0; i < d->graph[graph].n_get; i++)
+        if (!cuda_results_fetch(e, graph, slot, i, s))
+            return false;
+    if (!wait_all(e, s))
+        return false;
+    results_read(e, graph, slot, &d->checked);
+    return true;
 }
 
 static bool run_checked(Executor *e, int graph, uint32_t slot, Status *s)
@@ -254,9 +271,8 @@ static bool run_checked(Executor *e, int graph, uint32_t slot, Status *s)
             return false;
         if (!last && !loss)
             continue;
-        if (!results_fetch(e, graph, slot, s) || !wait_all(e, s))
+        if (!results_ready(e, graph, slot, s))
             return false;
-        results_read(e, graph, slot, &d->checked);
         if (loss && !d->checked.finite)
             break;
     }
@@ -265,40 +281,6 @@ static bool run_checked(Executor *e, int graph, uint32_t slot, Status *s)
 
 /* ---- as a whole -----------------------------------------------------------
  */
-
-static bool enqueue(Executor *e, int graph, uint32_t slot, Status *s)
-{
-    const CudaDevice *d = e->device;
-    const PlanGraph *g = &e->plan->graphs[graph];
-    if (!scalars_send(e, graph, slot, s) ||
-        (d->graph[graph].rows && !cuda_fetch(e, graph, slot, s)))
-        return false;
-    for (uint32_t i = 0; i < g->n_steps; i++)
-        if (!launch(e, graph, slot, i, s))
-            return false;
-    return results_fetch(e, graph, slot, s);
-}
-
-static bool capture(Executor *e, int graph, uint32_t slot, Status *s)
-{
-    CudaDevice *d = e->device;
-    const CudaApi *api = &d->api;
-    CuGraph captured = NULL;
-    CuResult r = api->cuStreamBeginCapture_v2(d->compute, CU_CAPTURE_RELAXED);
-    if (!run_well(e, r, "cuStreamBeginCapture", graph, s))
-        return false;
-    bool done = enqueue(e, graph, slot, s);
-    r = api->cuStreamEndCapture(d->compute, &captured);
-    done = done && run_well(e, r, "cuStreamEndCapture", graph, s);
-    if (done) {
-        CuGraphExec *exec = &d->graph[graph].exec[slot];
-        r = api->cuGraphInstantiateWithFlags(exec, captured, 0);
-        done = run_well(e, r, "cuGraphInstantiate", graph, s);
-    }
-    if (captured)
-        api->cuGraphDestroy(captured);
-    return done;
-}
 
 bool cuda_submit(Executor *e, int graph, uint32_t slot, Status *s)
 {
@@ -314,22 +296,22 @@ bool cuda_submit(Executor *e, int graph, uint32_t slot, Status *s)
     d->n_runs++;
     if (d->check)
         return run_checked(e, graph, slot, s);
-    if (!d->graph[graph].exec[slot] && !capture(e, graph, slot, s))
+    if (!d->graph[graph].exec[slot] && !cuda_capture(e, graph, slot, s))
         return false;
     scalars_write(e, graph, slot);
     if (!inputs_send(e, graph, slot, d->copy, s))
         return false;
     CuResult r = api->cuEventRecord(run->copied, d->copy);
-    if (!run_well(e, r, "cuEventRecord", graph, s))
+    if (!cuda_run_well(e, r, "cuEventRecord", graph, s))
         return false;
     r = api->cuStreamWaitEvent(d->compute, run->copied, 0);
-    if (!run_well(e, r, "cuStreamWaitEvent", graph, s))
+    if (!cuda_run_well(e, r, "cuStreamWaitEvent", graph, s))
         return false;
     r = api->cuGraphLaunch(d->graph[graph].exec[slot], d->compute);
-    if (!run_well(e, r, "cuGraphLaunch", graph, s))
+    if (!cuda_run_well(e, r, "cuGraphLaunch", graph, s))
         return false;
     r = api->cuEventRecord(run->done, d->compute);
-    return run_well(e, r, "cuEventRecord", graph, s);
+    return cuda_run_well(e, r, "cuEventRecord", graph, s);
 }
 
 bool cuda_wait(Executor *e, RunResult *result, Status *s)
@@ -344,7 +326,7 @@ bool cuda_wait(Executor *e, RunResult *result, Status *s)
         return true;
     }
     CuResult r = d->api.cuEventSynchronize(run->done);
-    if (!run_well(e, r, "cuEventSynchronize", run->graph, s))
+    if (!cuda_run_well(e, r, "cuEventSynchronize", run->graph, s))
         return false;
     results_read(e, run->graph, run->slot, result);
     return true;

@@ -1,6 +1,7 @@
 /* info.c: the command `info`: what the plan holds, without running it. */
 #include "commands.h"
 #include "cudnn.h"
+#include "edges.h"
 #include "format.h"
 #include "lib.h"
 #include "memory_class.h"
@@ -96,6 +97,10 @@ static void print_graphs(const Plan *plan)
                g->name, g->n_steps, 1e-9 * flops,
                format_bytes(moved, a, sizeof a),
                format_bytes((double)g->arena_bytes, b, sizeof b));
+        if (plan->device == PLAN_CUDA)
+            printf("            %-11s %u of the steps, each after the one "
+                   "before; the others beside them\n",
+                   "in a row", edges_of_graph(plan, g, true));
         if (g->unfused_steps)
             printf("            %-11s %u steps, %s moved\n", "unfused",
                    g->unfused_steps,
@@ -168,7 +173,7 @@ static void json_text(const char *key, const char *text, const char *after)
            format_json(text ? text : "", escaped, sizeof escaped), after);
 }
 
-static void json_graph(const PlanGraph *g)
+static void json_graph(const Plan *plan, const PlanGraph *g)
 {
     int64_t bytes[PLAN_BUFFER_KINDS];
     double flops = 0, moved = 0;
@@ -181,9 +186,11 @@ static void json_graph(const PlanGraph *g)
     json_text("name", g->name, ", ");
     printf("\"steps\": %u, \"arena_bytes\": %lld, \"live_bytes\": %lld, "
            "\"flops\": %.6g, \"bytes_moved\": %.6g, \"unfused_steps\": %u, "
-           "\"unfused_bytes\": %.6g, \"peak\": {",
+           "\"unfused_bytes\": %.6g, \"longest_chain\": %u, "
+           "\"longest_chain_of_values\": %u, \"peak\": {",
            g->n_steps, (long long)g->arena_bytes, (long long)g->live_bytes,
-           flops, moved, g->unfused_steps, g->unfused_bytes);
+           flops, moved, g->unfused_steps, g->unfused_bytes,
+           edges_of_graph(plan, g, true), edges_of_graph(plan, g, false));
     for (int i = 0; i < PLAN_BUFFER_KINDS; i++)
         printf("%s\"%s\": %lld", i ? ", " : "", memory_class_name[i],
                (long long)bytes[i]);
@@ -245,7 +252,7 @@ static void info_json(const Session *x)
     printf("\"graphs\": [");
     for (uint32_t i = 0; i < plan->n_graphs; i++) {
         printf(i ? ", " : "");
-        json_graph(&plan->graphs[i]);
+        json_graph(plan, &plan->graphs[i]);
     }
     printf("], ");
     json_libs(plan);

@@ -67,6 +67,34 @@ def check_same_bits(checks, f):
                     f"stopped after step {stop}: the same bytes")
 
 
+def check_edges(checks, f):
+    """Kernels wait for what they need and for nothing else: an edge taken away
+    is found, by who uses which bytes and, where that is not looked at, by a
+    wrong value in some order."""
+    f.train("whole", "--steps", 2).must()
+    found = wrong = 0
+    for node in range(1, 10):
+        cut = {"TGC_EMU_CUT": str(node)}
+        run = f.train("cut", "--steps", 2, env=cut)
+        if not run.status:
+            checks.that(t.same_bytes(f.last("whole"), f.last("cut")),
+                        f"node {node} waits for nothing")
+            continue
+        checks.refused(run, r"nodes \d+ .* and \d+ .* use the same bytes in "
+                       "no order", f"node {node} without its edges")
+        found += 1
+        wrong += any(is_wrong(f, {**cut, "TGC_EMU_RACES": "ignore",
+                                  "TGC_EMU_SEED": str(seed)})
+                     for seed in range(1, 9))
+    checks.that(found >= 5 and wrong == found,
+                f"{found} nodes without their edges, {wrong} wrong values")
+
+
+def is_wrong(f, env):
+    run = f.train("cut", "--steps", 2, env=env)
+    return run.status or not t.same_bytes(f.last("whole"), f.last("cut"))
+
+
 def check_commands(checks, f):
     run = t.run(CUDA, "eval", "--data", f.data, "--device", f.emu, "--weights",
                 f.last("emu"), "--json").must()
@@ -141,6 +169,7 @@ def check_system_driver(checks, f):
 CALLS = ("cuMemGetInfo", "cuMemAlloc", "cuMemHostAlloc", "cuStreamCreate",
          "cuEventCreate", "cuModuleLoadDataEx", "cuModuleGetFunction",
          "cuStreamSynchronize", "cuStreamBeginCapture", "cuStreamEndCapture",
+         "cuStreamGetCaptureInfo", "cuStreamUpdateCaptureDependencies",
          "cuGraphInstantiate", "cuGraphLaunch", "cuLaunchKernel",
          "cuEventRecord", "cuStreamWaitEvent", "cuEventSynchronize")
 
@@ -205,7 +234,7 @@ def check_lost(checks, f):
 def main():
     checks = t.Checks()
     f = Fixture()
-    for check in (check_cpu, check_same_bits, check_commands, check_bad_loss,
+    for check in (check_cpu, check_same_bits, check_edges, check_commands, check_bad_loss,
                   check_machine, check_images, check_system_driver,
                   check_failing_calls, check_calls, check_verbs, check_lost):
         check(checks, f)

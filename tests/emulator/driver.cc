@@ -4,7 +4,10 @@
  * Like a GPU, and unlike a simple stand-in, it does nothing at once: calls put
  * operations into their stream's queue, and which stream goes on, now or only
  * when somebody waits, is up to chance.  So a missing wait between two streams,
- * or a buffer of the host that is filled again too early, shows.
+ * or a buffer of the host that is filled again too early, shows.  So do the
+ * nodes of a graph: any that has what it waits for may be next.  And where two
+ * use the same bytes, one to write, and neither waits for the other, the graph
+ * is refused.
  *
  * The environment says what it is and how it fails:
  *
@@ -16,10 +19,13 @@
  *     TGC_EMU_REFUSE=cubin  images that it does not load: cubin, ptx, all
  *     TGC_EMU_FAIL=CALL     this call runs out of memory
  *     TGC_EMU_LOST=N        from the Nth kernel on the device is lost
+ *     TGC_EMU_CUT=N         the Nth node of each graph waits for none
+ *     TGC_EMU_RACES=ignore  nodes of a graph may get into each other's way
  *     TGC_EMU_CALLS=FILE    how often each call came, written at the end
  */
 #include "cuda_api.h"
 #include "emulator.h"
+#include "graph.h"
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -53,48 +59,11 @@ enum { SHARED_WITHOUT_ASKING = 48 << 10 };
 /* ---- what there is --------------------------------------------------------
  */
 
-enum OpKind { OP_COPY, OP_SET, OP_LAUNCH, OP_RECORD, OP_WAIT, OP_GRAPH, OP_HOST };
-
-struct CuFunctionRec {
-    std::string name;
-    int dynamic_shared;
-};
-
-struct CuEventRec {
-    uint64_t asked, done; /* tickets of records */
-    double seconds;
-    bool timed;
-};
-
-struct Op {
-    OpKind kind;
-    char *to;
-    const char *from;
-    size_t bytes;
-    int value; /* of a set; copies: 1 to the device, 2 from it */
-    CuFunction function;
-    unsigned grid[3], block[3];
-    size_t shared;
-    std::vector<void *> args;
-    std::vector<EmuSpan> spans;
-    CuEvent event;
-    uint64_t ticket;
-    CuGraphExec graph;
-    const char *(*host)(void *data); /* of emu_enqueue */
-    void *data;
-};
-
-struct CuGraphRec {
-    std::vector<Op> ops;
-};
-
-struct CuGraphExecRec {
-    std::vector<Op> ops;
-};
-
 struct CuStreamRec {
     std::vector<Op> queue;
     CuGraph capture; /* NULL: not capturing */
+    Nodes next;      /* what is captured next waits for */
+    Run run;         /* of the graph at the queue's front */
 };
 
 struct CuModuleRec {
@@ -206,10 +175,6 @@ static void do_op(const Op &op)
         op.event->done = op.ticket;
         op.event->seconds = clock_seconds();
         return;
-    case OP_GRAPH:
-        for (const Op &inner : op.graph->ops)
-            do_op(inner);
-        return;
     case OP_HOST:
         if (const char *why = op.host(op.data))
             break_down(LAUNCH_FAILED, why);
@@ -217,6 +182,17 @@ static void do_op(const Op &op)
     default:
         return;
     }
+}
+
+/* One node of the graph at its stream's front; false: that was the last. */
+static bool do_node(CuStream s, CuGraphExec g)
+{
+    if (!s->run.left)
+        run_begin(g, &s->run, chance);
+    if (!s->run.left)
+        return false;
+    do_op(g->ops[run_next(g, &s->run, chance)]);
+    return s->run.left != 0;
 }
 
 static bool can_go_on(const CuStreamRec *s)
@@ -236,6 +212,8 @@ static bool progress(void)
         if (!can_go_on(s))
             continue;
         Op op = s->queue.front();
+        if (op.kind == OP_GRAPH && do_node(s, op.graph))
+            return true;
         s->queue.erase(s->queue.begin());
         do_op(op);
         return true;
@@ -253,9 +231,11 @@ static CuResult add(CuStream stream, const Op &op)
 {
     if (!stream)
         return INVALID_HANDLE;
-    if (stream->capture)
+    if (stream->capture) {
         stream->capture->ops.push_back(op);
-    else
+        stream->capture->waits.push_back(stream->next);
+        stream->next = {(CuGraphNode)(uintptr_t)stream->capture->ops.size()};
+    } else
         stream->queue.push_back(op);
     some_progress();
     return driver.broken;
@@ -528,6 +508,7 @@ int emu_enqueue(void *stream, const char *(*run)(void *data), void *data)
     op.kind = OP_HOST;
     op.host = run;
     op.data = data;
+    op.spans.swap(driver.spans);
     return add((CuStream)stream, op);
 }
 
@@ -580,6 +561,32 @@ CuResult cuStreamBeginCapture_v2(CuStream stream, int)
     CuResult r = ready("cuStreamBeginCapture");
     if (!r)
         stream->capture = new CuGraphRec();
+    stream->next.clear();
+    return r;
+}
+
+CuResult cuStreamGetCaptureInfo_v2(CuStream stream, int *status, uint64_t *,
+                                   CuGraph *, const CuGraphNode **node,
+                                   size_t *n)
+{
+    *status = stream->capture ? CU_CAPTURE_ACTIVE : 0;
+    *node = stream->next.data();
+    *n = stream->next.size();
+    return ready("cuStreamGetCaptureInfo");
+}
+
+CuResult cuStreamUpdateCaptureDependencies(CuStream stream, CuGraphNode *node,
+                                           size_t n, unsigned flags)
+{
+    CuResult r = ready("cuStreamUpdateCaptureDependencies");
+    if (r)
+        return r;
+    if (!stream->capture || flags != CU_CAPTURE_SET_DEPENDENCIES)
+        return INVALID_VALUE;
+    for (size_t i = 0; i < n; i++)
+        if (node_number(node[i]) >= stream->capture->ops.size())
+            return INVALID_VALUE;
+    stream->next.assign(node, node + n);
     return r;
 }
 
@@ -633,9 +640,13 @@ CuResult cuGraphInstantiateWithFlags(CuGraphExec *exec, CuGraph graph,
                                      unsigned long long)
 {
     CuResult r = ready("cuGraphInstantiate");
-    if (!r)
-        *exec = new CuGraphExecRec{graph->ops};
-    return r;
+    if (r)
+        return r;
+    *exec = graph_made(graph, (size_t)number("TGC_EMU_CUT", 0));
+    std::string race = graph_race(*exec);
+    if (race.empty() || !strcmp(setting("TGC_EMU_RACES"), "ignore"))
+        return r;
+    return break_down(LAUNCH_FAILED, race);
 }
 
 CuResult cuGraphDestroy(CuGraph graph)

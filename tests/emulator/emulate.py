@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.join(HERE, "..", "..")
 INCLUDE = ["-I", HERE, "-I", os.path.join(SOURCE, "codegen"),
            "-I", os.path.join(SOURCE, "runtime")]
-CORE = ("emulator.cc", "warp.cc", "memory.cc", "driver.cc", "cudnn.cc")
+CORE = ("emulator.cc", "warp.cc", "memory.cc", "driver.cc", "graph.cc",
+        "cudnn.cc")
 FLAGS = ["-std=c++17", "-fPIC", "-g1", "-w", "-fno-strict-aliasing"]
 # -fsanitize=thread: a call before each access; memory.cc has the functions.
 # Sums and products stay apart: whether a GPU contracts them is its own matter.

@@ -141,6 +141,40 @@ def check_kept(checks, run):
     checks.that(t.same_bytes(*last), f"{run.name}: the same bytes either way")
 
 
+def check_order(checks, run):
+    """Kernels run in any order that their edges allow, to the same bytes; those
+    of a kernel taken away are missed."""
+    info = json.loads(t.run(run.cuda, "info", "--json").must().out)
+    train = next(g for g in info["graphs"] if g["name"] == "train")
+    checks.that(train["longest_chain_of_values"] <= train["longest_chain"] <
+                0.8 * train["steps"], f"{run.name}: some run side by side",
+                train)
+
+    def bytes_of(name, **env):
+        folder = f"{run.log}.{name}"
+        done = t.run(run.cuda, "train", "--data", run.data, "--steps", 2,
+                     "--save-dir", folder, "--overwrite", *run.device, env=env)
+        return done, os.path.join(folder, "last.safetensors")
+
+    first = bytes_of("order")[1]
+    for seed in ("2", "3", "4"):
+        done, last = bytes_of("seed", TGC_EMU_SEED=seed)
+        checks.that(not done.status and t.same_bytes(first, last),
+                    f"{run.name}: order {seed}, the same bytes", done.err)
+    found = wrong = 0
+    for node in range(4, train["steps"], train["steps"] // 8):
+        done, _ = bytes_of("cut", TGC_EMU_CUT=str(node))
+        if "use the same bytes in no order" not in done.err:
+            continue
+        found += 1
+        done, last = bytes_of("cut", TGC_EMU_CUT=str(node),
+                              TGC_EMU_RACES="ignore")
+        wrong += bool(done.status) or not t.same_bytes(first, last)
+    checks.that(found >= 6 and wrong >= found / 2,
+                f"{run.name}: {found} kernels without their edges, "
+                f"{wrong} wrong values")
+
+
 def check_fused(checks, folder):
     """What is before and after products: all of it is there, and counts."""
     data = t.idx_data(os.path.join(folder, "data"), train=64, size=24)
@@ -181,6 +215,7 @@ def main():
         run.check(checks, MOST_HALF * distance(exact.on_cpu, run.on_cpu))
         if lenet and precision == "f16":
             check_resume(checks, run)
+            check_order(checks, run)
             check_eval(checks, run)
     checks.done()
 
