@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Accuracy of models/resnet20.net on CIFAR-10 after a few epochs, against the
-same recipe in PyTorch (accuracy_pytorch.py), over some seeds.
+same recipe in PyTorch (accuracy_pytorch.py), over some seeds. tgc trains twice
+a seed: from initial weights of its own, and from PyTorch's, since these decide
+more of the first epochs than anything after them.
 
     TGC_BUILD=build python3 tests/bench/accuracy.py --data DIR
         [--python PYTHON_WITH_TORCH] [--epochs 5] [--seeds 0,1,2]
-        [--only tgc|pytorch] [--time-limit SECONDS] [--resume] [--work DIR]
+        [--only pytorch|paired|tgc] [--time-limit SECONDS] [--resume] [--work DIR]
 
 DIR holds CIFAR-10's binary files; both read the same. The rate falls after
 1/2 and 3/4 of the epochs, as in the paper's 200.
@@ -12,7 +14,7 @@ DIR holds CIFAR-10's binary files; both read the same. The rate falls after
 It works epoch by epoch, each in processes of its own, and writes what is known
 to WORK/accuracy.json after every one. --resume goes on from there, so that it
 can be interrupted at any time, and --time-limit begins no epoch after so many
-seconds. When both sides have all their seeds, the table goes to
+seconds. When all sides have all their seeds, the table goes to
 docs/results/accuracy.md, the runs beside it to accuracy.json. --steps 20
 --epochs 1 --seeds 0 tries whether everything is there, and writes no table."""
 import argparse
@@ -31,9 +33,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 AT = [0.5, 0.75]
 BATCHES = 50000 // 128
 PEER = "pytorch"
+PEER_SCRIPT = os.path.join(HERE, "accuracy_pytorch.py")
 
 
-def run_tgc(a, folder, seed, epoch):
+def run_tgc(a, folder, seed, epoch, start=()):
     """The epoch, then a count of what the weights get right."""
     binary, last = t.compiled("resnet20"), os.path.join(folder,
                                                         "last.safetensors")
@@ -42,7 +45,7 @@ def run_tgc(a, folder, seed, epoch):
     t.run(binary, "train", "--data", a.data, "--seed", seed, "--epochs",
           a.epochs, "--set", f"schedule.at={AT}", "--steps", steps,
           "--set", "eval_every=1000000", "--save-dir", folder,
-          *(("--resume", last) if epoch else ("--overwrite",)),
+          *(("--resume", last) if epoch else ("--overwrite", *start)),
           timeout=None).must()
     seconds = time.monotonic() - begin
     found = t.run(binary, "eval", "--data", a.data, "--weights", last,
@@ -51,9 +54,16 @@ def run_tgc(a, folder, seed, epoch):
     return {**json.loads(found.out), "seconds": seconds, "version": version}
 
 
+def run_paired(a, folder, seed, epoch):
+    """As run_tgc, from the weights that PyTorch starts from."""
+    start = os.path.join(folder, "start.pth")
+    if not epoch:
+        t.run(a.python, PEER_SCRIPT, "--start", start, "--seed", seed).must()
+    return run_tgc(a, folder, seed, epoch, ("--init", start))
+
+
 def run_pytorch(a, folder, seed, epoch):
-    done = t.run(a.python, os.path.join(HERE, "accuracy_pytorch.py"),
-                 "--data", a.data, "--checkpoint",
+    done = t.run(a.python, PEER_SCRIPT, "--data", a.data, "--checkpoint",
                  os.path.join(folder, "checkpoint.pt"), "--seed", seed,
                  "--epoch", epoch, "--epochs", a.epochs, "--at",
                  json.dumps(AT), *(("--steps", a.steps) if a.steps else ()),
@@ -61,7 +71,10 @@ def run_pytorch(a, folder, seed, epoch):
     return json.loads(done.out.strip().splitlines()[-1])
 
 
-SIDES = {"tgc": run_tgc, PEER: run_pytorch}
+# name: (how an epoch of it runs, what the table calls it)
+SIDES = {PEER: (run_pytorch, "PyTorch"),
+         "paired": (run_paired, "tgc from PyTorch's initial weights"),
+         "tgc": (run_tgc, "tgc from its own")}
 
 
 class Results:
@@ -105,7 +118,7 @@ def train(a, results):
             while len(epochs) < a.epochs:
                 if a.time_limit and time.monotonic() - begin > a.time_limit:
                     return False
-                epochs.append(SIDES[side](a, folder, seed, len(epochs)))
+                epochs.append(SIDES[side][0](a, folder, seed, len(epochs)))
                 results.write(results.path)
                 now = epochs[-1]
                 print(f"{side} seed {seed} epoch {len(epochs)}: "
@@ -132,21 +145,21 @@ def table(a, results):
         f"`models/resnet20.net` on CIFAR-10 for {a.epochs} epochs, batch 128, "
         "the rate 0.1 and a tenth of it after 1/2 and 3/4 of them, against "
         f"the same recipe in PyTorch: {versions['tgc']}, PyTorch "
-        f"{versions[PEER]}, float32, CPU. Both start from the same "
+        f"{versions[PEER]}, float32, CPU. All start from the same "
         "distributions and read the same files, which are lossy copies of "
         "CIFAR-10's pictures: the figures compare with each other, not with "
         "published ones. Percent of the test images after the last epoch.", "",
         "| | " + " | ".join(f"seed {s}" for s in a.seeds) +
         " | mean | deviation |",
         "| --- |" + " ---: |" * (len(a.seeds) + 2)]
-    for side, name in (("tgc", "tgc"), (PEER, "PyTorch")):
+    for side, (_, name) in SIDES.items():
         cells = last[side] + [statistics.mean(last[side]), spread(last[side])]
         lines.append(f"| {name} | " + " | ".join(f"{x:.2f}" for x in cells) +
                      " |")
     lines += ["", "After each epoch, mean over the seeds:", "",
               "| epoch | " + " | ".join(map(str, range(1, a.epochs + 1))) +
               " |", "| --- |" + " ---: |" * a.epochs]
-    for side, name in (("tgc", "tgc"), (PEER, "PyTorch")):
+    for side, (_, name) in SIDES.items():
         means = [statistics.mean(percent(results.of(side, s)[e])
                                  for s in a.seeds) for e in range(a.epochs)]
         lines.append(f"| {name} | " + " | ".join(f"{x:.2f}" for x in means) +

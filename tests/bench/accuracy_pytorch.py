@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The peer of accuracy.py: one epoch of models/resnet20.net in PyTorch, from
 the checkpoint of the epoch before. Needs torch and numpy. Prints one JSON line.
+With --start it only writes the weights that a seed starts from.
 
 The same recipe step by step: weights He normal, biases as PyTorch makes them
 (tgc starts from the same distributions), images in a new order every epoch
@@ -131,17 +132,21 @@ def evaluate(a, net):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--data")
+    parser.add_argument("--checkpoint")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--epoch", type=int, required=True, help="from 0")
-    parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--at", type=json.loads, required=True)
+    parser.add_argument("--epoch", type=int, help="from 0")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--at", type=json.loads)
+    parser.add_argument("--start")
     parser.add_argument("--steps", type=int, help="of the epoch, to try it")
     a = parser.parse_args()
     torch.manual_seed(a.seed)
     random = torch.Generator().manual_seed(a.seed)
     net = Resnet().to(memory_format=torch.channels_last)
+    if a.start:
+        torch.save(net.state_dict(), a.start)
+        return
     optimizer = torch.optim.SGD(net.parameters(), RATE, momentum=0.9,
                                 weight_decay=1e-4)
     if a.epoch:
