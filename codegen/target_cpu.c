@@ -24,31 +24,7 @@ enum {
     SPLIT_ELEMENTS = 8 * 1024 /* of a partial sum, at least */
 };
 
-/* ---- layout ------------------------------------------------------------- */
-
-static Layout cpu_layout(const Target *t, const Graph *g, const Node *n,
-                         const Type *type)
-{
-    (void)t, (void)g;
-    if (type->rank < 3 || node_has(n, T_ELEMENTWISE) || node_has(n, T_VIEW) ||
-        node_has(n, T_REDUCE) || node_has(n, T_RESHAPE))
-        return TARGET_NO_OPINION;
-    if (node_is(n, &op_state) || node_is(n, &op_conv_grad_weight) ||
-        node_is(n, &op_matmul) || node_is(n, &op_lib_matmul) ||
-        node_is(n, &op_lib_unpack))
-        return 0;
-    return layout_channels_last(type->rank);
-}
-
 /* ---- pieces ------------------------------------------------------------- */
-
-static int64_t divisor_up_to(int64_t n, int64_t most)
-{
-    int64_t d = most < 1 ? 1 : most < n ? most : n;
-    while (n % d)
-        d--;
-    return d;
-}
 
 /* Images to a call of a convolution between x and y. */
 static int64_t images_per_call(const Type *x, const Type *y)
@@ -403,7 +379,7 @@ static Anchor cpu_anchor(const Target *t, const Graph *g, const Node *n)
 
 const Target target_cpu = {
     .name = "cpu",
-    .layout = cpu_layout,
+    .layout = target_layout,
     .lower = cpu_lower,
     .splits = cpu_splits,
     .anchor = cpu_anchor,

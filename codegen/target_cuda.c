@@ -3,6 +3,7 @@
 #include "build.h"
 #include "cuda_gemm.h"
 #include "cuda_cudnn.h"
+#include "pieces.h"
 #include "targets.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,6 @@ enum {
     UNIT_LEAST = 16,
     UNITS_LEAST = 128
 };
-
-static Layout cuda_layout(const Target *t, const Graph *g, const Node *n,
-                          const Type *type)
-{
-    (void)t, (void)g;
-    if (type->rank < 3 || node_has(n, T_ELEMENTWISE) || node_has(n, T_VIEW) ||
-        node_has(n, T_REDUCE) || node_has(n, T_RESHAPE))
-        return TARGET_NO_OPINION;
-    if (node_is(n, &op_state) || node_is(n, &op_conv_grad_weight) ||
-        node_is(n, &op_matmul))
-        return 0;
-    return layout_channels_last(type->rank);
-}
-
-static int64_t divisor_up_to(int64_t n, int64_t most)
-{
-    int64_t d = most < n ? most : n;
-    while (d > 1 && n % d)
-        d--;
-    return d;
-}
 
 /* Pieces of a sum for each channel, such that whatever makes the pixels can add
  * up the pieces: each in a tile, of one image, whole lines.  0: there are none.
@@ -312,7 +292,7 @@ static double cuda_seconds(const Target *t, const Graph *g, const Step *s)
 
 const Target target_cuda = {
     .name = "cuda",
-    .layout = cuda_layout,
+    .layout = target_layout,
     .lower = cuda_lower,
     .splits = cuda_splits,
     .anchor = cuda_anchor,

@@ -11,6 +11,20 @@ const char *const cuda_arch_known[] = {"sm_80",  "sm_86",  "sm_87",  "sm_89",
                                        "sm_90",  "sm_100", "sm_103", "sm_110",
                                        "sm_120", "sm_121", NULL};
 
+Layout target_layout(const Target *t, const Graph *g, const Node *n,
+                     const Type *type)
+{
+    (void)t, (void)g;
+    if (type->rank < 3 || node_has(n, T_ELEMENTWISE) || node_has(n, T_VIEW) ||
+        node_has(n, T_REDUCE) || node_has(n, T_RESHAPE))
+        return TARGET_NO_OPINION;
+    if (node_is(n, &op_state) || node_is(n, &op_conv_grad_weight) ||
+        node_is(n, &op_matmul) || node_is(n, &op_lib_matmul) ||
+        node_is(n, &op_lib_unpack))
+        return 0;
+    return layout_channels_last(type->rank);
+}
+
 const char *target_names(void)
 {
     return "cpu, cuda, or one GPU: cuda:sm_80, sm_86, sm_87, sm_89, sm_90, "

@@ -6,6 +6,11 @@
 
 extern const Target target_cpu, target_cuda;
 
+/* Target.layout: channels last, but for weights, which files have row-major,
+ * and what comes before or after products of matrices. */
+Layout target_layout(const Target *t, const Graph *g, const Node *n,
+                     const Type *type);
+
 /* conv or conv_grad_input as windows, products and sums (OpDesc.expand), but so
  * that the result's channels are neighbours wherever the generated kernel reads
  * or writes them: it has a lane for each then.  True. */

@@ -78,3 +78,11 @@ PieceUse piece_use(const Graph *g, const Node *n, uint32_t i, int64_t pieces)
         return PIECE_NONE;
     return PIECE_SAME;
 }
+
+int64_t divisor_up_to(int64_t n, int64_t most)
+{
+    int64_t d = most < n ? most : n;
+    while (d > 1 && n % d)
+        d--;
+    return d < 1 ? 1 : d;
+}

@@ -33,4 +33,8 @@ bool piece_fits(const Type *t, int64_t pieces);
 /* The type of one piece. */
 Type piece_type(const Type *t, int64_t pieces);
 
+/* The largest divisor of n, at least 1, that is no more than `most`, or 1:
+ * how many pieces of the same size there can be. */
+int64_t divisor_up_to(int64_t n, int64_t most);
+
 #endif

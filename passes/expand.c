@@ -11,6 +11,7 @@
  * "splits", which is set here where it is 0. */
 #include "passes.h"
 #include "build.h"
+#include "pieces.h"
 #include "rewrite.h"
 #include <string.h>
 
@@ -43,14 +44,6 @@ static int wanted_splits(const Expand *e, const Type *t, const int64_t *axes,
     if (!e->target || !e->target->splits || n == 0)
         return 1;
     return e->target->splits(e->target, t, axes, n);
-}
-
-static int64_t divisor_up_to(int64_t n, int64_t limit)
-{
-    for (int64_t d = limit < n ? limit : n; d > 1; d--)
-        if (n % d == 0)
-            return d;
-    return 1;
 }
 
 /* The axis to cut and into how many pieces: the outermost in memory of those

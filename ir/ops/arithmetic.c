@@ -3,29 +3,6 @@
 #include "common.h"
 #include <math.h>
 
-#define ELEMENTWISE(function, count, more_traits, expression, value, ...)      \
-    static double eval_##function(const Node *n, const double *x)              \
-    {                                                                          \
-        (void)n;                                                               \
-        return value;                                                          \
-    }                                                                          \
-    const OpDesc op_##function = {.name = #function,                           \
-                                  .min_in = count,                             \
-                                  .max_in = count,                             \
-                                  .n_out = 1,                                  \
-                                  .traits = T_ELEMENTWISE | T_INPLACE |        \
-                                            (more_traits),                     \
-                                  .cost = cost_per_element,                    \
-                                  .expr = expression,                          \
-                                  .eval = eval_##function,                     \
-                                  __VA_ARGS__}
-
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 static Value operand(const Graph *g, uint32_t id, int i)
 {
     return g->node[id].in[i];

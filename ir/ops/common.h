@@ -8,6 +8,35 @@
 #include "build.h"
 #include "op.h"
 
+/* ---- descriptors -------------------------------------------------------- */
+
+/* OpDesc.samples. */
+#define SAMPLES(...)                                                           \
+    (const char *const[])                                                      \
+    {                                                                          \
+        __VA_ARGS__, NULL                                                      \
+    }
+
+/* The descriptor of an elementwise op of `count` operands: `expression` of them
+ * as code prints it, `value` as eval computes it from x[]; what else the
+ * descriptor has comes after. */
+#define ELEMENTWISE(function, count, more_traits, expression, value, ...)      \
+    static double eval_##function(const Node *n, const double *x)              \
+    {                                                                          \
+        (void)n;                                                               \
+        return value;                                                          \
+    }                                                                          \
+    const OpDesc op_##function = {.name = #function,                           \
+                                  .min_in = count,                             \
+                                  .max_in = count,                             \
+                                  .n_out = 1,                                  \
+                                  .traits = T_ELEMENTWISE | T_INPLACE |        \
+                                            (more_traits),                     \
+                                  .cost = cost_per_element,                    \
+                                  .expr = expression,                          \
+                                  .eval = eval_##function,                     \
+                                  __VA_ARGS__}
+
 /* ---- messages ----------------------------------------------------------- */
 
 /* A type as text, for as long as the expression that asked for it. */

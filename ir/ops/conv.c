@@ -428,12 +428,6 @@ Cost cost_conv_grad_weight(const Graph *g, const Node *n)
     "stride=[2,1,1], pad_low=[1,0,1], pad_high=[0,1,1], dilation=[1,2,1], "    \
     "groups=2"
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 const OpDesc op_conv = {
     .name = "conv",
     .doc = "convolution of x [N,C,spatial..] with weights [O,C/groups,k..]: "

@@ -50,12 +50,6 @@ static bool infer_cudnn_conv_grad_weight(const Infer *f)
     "stride=[1,2], pad_low=[1,1], pad_high=[1,1], dilation=[1,1], "            \
     "workspace=64"
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 const OpDesc op_cudnn_conv = {
     .name = "cudnn_conv",
     .doc = "conv by cuDNN; second result: what it works in",

@@ -9,12 +9,6 @@
  * keeping them. */
 #include "common.h"
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- inference ---------------------------------------------------------- */
 
 /* Checks x and the attributes; *scale is the type of gamma and beta. */

@@ -19,12 +19,6 @@
 #include "window.h"
 #include <inttypes.h>
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 #define CALL_ATTRS                                                             \
     {"kernel", ATTR_INTS, NULL, "taps, one a spatial dimension"},              \
         {"stride", ATTR_INTS, NULL, "as of conv"},                             \

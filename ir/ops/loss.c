@@ -3,12 +3,6 @@
  * Everything subtracts the largest logit first, so nothing overflows. */
 #include "common.h"
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- along one dimension ------------------------------------------------ */
 
 static bool infer_along(const Infer *f)

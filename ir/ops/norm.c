@@ -9,12 +9,6 @@
 #include "common.h"
 #include <inttypes.h>
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- inference ---------------------------------------------------------- */
 
 static bool infer_activation(const Infer *f, const Type *x)

@@ -16,12 +16,6 @@
         "pad_high", ATTR_INTS, NULL, "put behind"                              \
     }
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- inference ---------------------------------------------------------- */
 
 /* The result of pooling x.  No window lies in the padding alone. */

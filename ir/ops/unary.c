@@ -3,26 +3,7 @@
 #include <math.h>
 
 #define UNARY(function, expression, value, ...)                                \
-    static double eval_##function(const Node *n, const double *x)              \
-    {                                                                          \
-        (void)n;                                                               \
-        return value;                                                          \
-    }                                                                          \
-    const OpDesc op_##function = {.name = #function,                           \
-                                  .min_in = 1,                                 \
-                                  .max_in = 1,                                 \
-                                  .n_out = 1,                                  \
-                                  .traits = T_ELEMENTWISE | T_INPLACE,         \
-                                  .cost = cost_per_element,                    \
-                                  .expr = expression,                          \
-                                  .eval = eval_##function,                     \
-                                  __VA_ARGS__}
-
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
+    ELEMENTWISE(function, 1, 0, expression, value, __VA_ARGS__)
 
 static Value operand(const Graph *g, uint32_t id)
 {

@@ -7,12 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- broadcast ---------------------------------------------------------- */
 
 static bool infer_broadcast(const Infer *f)

@@ -16,12 +16,6 @@
 #include "window.h"
 #include <inttypes.h>
 
-#define SAMPLES(...)                                                           \
-    (const char *const[])                                                      \
-    {                                                                          \
-        __VA_ARGS__, NULL                                                      \
-    }
-
 /* ---- window ------------------------------------------------------------- */
 
 static bool infer_window(const Infer *f)

@@ -16,7 +16,6 @@ import json
 import os
 import re
 import resource
-import struct
 import subprocess
 import sys
 import tempfile
@@ -82,21 +81,11 @@ def resident(*argv):
     return usage.ru_maxrss * 1024
 
 
-def tensors(path):
-    with open(path, "rb") as file:
-        size = struct.unpack("<Q", file.read(8))[0]
-        header = json.loads(file.read(size))
-        data = file.read()
-    header.pop("__metadata__", None)
-    return {name: data[slice(*entry["data_offsets"])]
-            for name, entry in header.items()}
-
-
 def trained(binary, data, folder):
     """Resident bytes above those of `info`, and all tensors at the end."""
     grown = resident(binary, "train", "--data", data, "--steps", 2,
                      "--save-dir", folder) - resident(binary, "info")
-    return grown, tensors(os.path.join(folder, "last.safetensors"))
+    return grown, t.tensor_bytes(os.path.join(folder, "last.safetensors"))
 
 
 def sweep(data):

@@ -1,10 +1,8 @@
 """Computing again: budgets between the smallest and what keeping everything
 takes. Every plan is below its budget, larger budgets never compute more again,
 and what was trained is the same bit for bit, with random masks and in half."""
-import json
 import os
 import re
-import struct
 
 import tgctest as t
 
@@ -23,17 +21,6 @@ def planned(model, budget, *options):
 
 def need(model, budget):
     return planned(model, budget)[0]
-
-
-def tensors(path):
-    """Bytes of each tensor of a safetensors file."""
-    with open(path, "rb") as file:
-        size = struct.unpack("<Q", file.read(8))[0]
-        header = json.loads(file.read(size))
-        data = file.read()
-    header.pop("__metadata__", None)
-    return {name: data[slice(*entry["data_offsets"])]
-            for name, entry in header.items()}
 
 
 def check_sweep(checks):
@@ -63,7 +50,7 @@ def check_bits(checks, folder, data, net, *options):
         save = os.path.join(folder, f"save_{name}")
         t.run(binary, "train", "--data", data, "--save-dir", save, "--steps",
               "6", "--overwrite").must()
-        trained.append(tensors(os.path.join(save, "last.safetensors")))
+        trained.append(t.tensor_bytes(os.path.join(save, "last.safetensors")))
         print(f"{name}: {need} bytes")
     text = " ".join([os.path.basename(net), *options])
     checks.that(again[1] > 0 == again[0], f"{text}: the least makes some again")

@@ -193,20 +193,31 @@ def shared(*parts):
 ARRAY = {"F32": "f", "F64": "d", "I64": "q", "I32": "i", "U8": "B"}
 
 
+def read_safetensors(path):
+    """{name: (its entry of the header, its bytes)} and the metadata."""
+    with open(path, "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        data = file.read()
+    metadata = header.pop("__metadata__", {})
+    return {name: (entry, data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()}, metadata
+
+
+def tensor_bytes(path):
+    """{name: bytes}"""
+    return {name: data for name, (_, data) in read_safetensors(path)[0].items()}
+
+
 def load_tensors(path):
     """{name: (shape, array)} and the metadata."""
-    with open(path, "rb") as file:
-        raw = file.read()
-    size, = struct.unpack_from("<Q", raw)
-    header = json.loads(raw[8:8 + size])
+    found, metadata = read_safetensors(path)
     tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            values = array.array(ARRAY[entry["dtype"]])
-            values.frombytes(raw[8 + size + begin:8 + size + end])
-            tensors[name] = (entry["shape"], values)
-    return tensors, header.get("__metadata__", {})
+    for name, (entry, data) in found.items():
+        values = array.array(ARRAY[entry["dtype"]])
+        values.frombytes(data)
+        tensors[name] = (entry["shape"], values)
+    return tensors, metadata
 
 
 def save_tensors(path, tensors, metadata=None):
