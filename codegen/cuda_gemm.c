@@ -197,14 +197,23 @@ int operand_vector(const Problem *p, int i)
 
 /* clang-format off */
 static const Tile tile_table[] = {
-    {false, 128, 64, 8, 4}, {false, 64, 64, 4, 4}, {false, 32, 64, 4, 4},
-    {false, 16, 64, 2, 4}, {false, 128, 32, 4, 4}, {false, 64, 32, 4, 4},
-    {false, 32, 32, 2, 4}, {false, 256, 16, 4, 4}, {false, 128, 16, 4, 4},
-    {false, 64, 16, 2, 4}, {false, 32, 16, 1, 4},
-    {true, 128, 64, 4, 2}, {true, 64, 64, 2, 2}, {true, 32, 64, 2, 2},
-    {true, 16, 64, 1, 4}, {true, 128, 32, 4, 1}, {true, 64, 32, 4, 1},
-    {true, 32, 32, 2, 2}, {true, 128, 16, 8, 1}, {true, 64, 16, 4, 1},
-    {true, 16, 32, 1, 2},
+    {false, 128, 64, 8, 4, false}, {false, 64, 64, 4, 4, false},
+    {false, 32, 64, 4, 4, false}, {false, 16, 64, 2, 4, false},
+    {false, 128, 32, 4, 4, false}, {false, 64, 32, 4, 4, false},
+    {false, 32, 32, 2, 4, false}, {false, 256, 16, 4, 4, false},
+    {false, 128, 16, 4, 4, false}, {false, 64, 16, 2, 4, false},
+    {false, 32, 16, 1, 4, false},
+    {true, 128, 64, 4, 2, false}, {true, 64, 64, 2, 2, false},
+    {true, 32, 64, 2, 2, false}, {true, 16, 64, 1, 4, false},
+    {true, 128, 32, 4, 1, false}, {true, 64, 32, 4, 1, false},
+    {true, 32, 32, 2, 2, false}, {true, 128, 16, 8, 1, false},
+    {true, 64, 16, 4, 1, false}, {true, 16, 32, 1, 2, false},
+    {true, 256, 16, 8, 1, true}, {true, 128, 16, 4, 1, true},
+    {true, 64, 16, 4, 1, true}, {true, 128, 32, 4, 2, true},
+    {true, 128, 32, 4, 1, true}, {true, 64, 32, 4, 1, true},
+    {true, 32, 32, 2, 2, true}, {true, 128, 64, 4, 2, true},
+    {true, 64, 64, 4, 2, true}, {true, 64, 64, 2, 2, true},
+    {true, 32, 64, 2, 2, true},
 };
 /* clang-format on */
 
@@ -228,21 +237,28 @@ int64_t blocks_of(const Problem *p, const Tile *t, int rows)
     return up(p->m, rows) * up(p->n, t->bn) * p->batches * p->parts;
 }
 
-/* In products that a processor does, one after the other.  A block of few
- * threads leaves some of it idle. */
+/* In products that a processor does, one after the other: those of a block, and
+ * what it brings through the caches to shared memory, for each tap again or, in
+ * a patch, once.  A block of few threads leaves some of it idle. */
 static double tile_cost(const Problem *p, const Tile *t)
 {
+    Halo h;
     int threads = threads_of(t);
     double waves = (double)up(blocks_of(p, t, t->bm), PROCESSORS);
-    double products = (double)t->bm * t->bn / (t->mma ? MMA_FASTER : 1);
-    double block = products + BRING * (double)(t->bm + t->bn);
+    double k = (double)p->k, brought = k * (t->bm + t->bn);
+    if (t->halo && halo_of(p, t, t->bm, &h))
+        halo_work(t, &h, &brought, &k);
+    double products = k * t->bm * t->bn / (t->mma ? MMA_FASTER : 1);
+    double block = products + BRING * brought;
     return waves * block * (threads < 128 ? 2 : threads < 256 ? 1.1 : 1);
 }
 
 static bool tile_suits(const Problem *p, const Tile *t)
 {
+    Halo h;
     return t->mma == dtype_is_half(p->dtype) &&
-           (p->dtype != DT_F64 || t->bm <= 64); /* twice the shared memory */
+           (p->dtype != DT_F64 || t->bm <= 64) && /* twice the shared memory */
+           (!t->halo || halo_of(p, t, t->bm, &h));
 }
 
 const Tile *choose_tile(const Problem *p)
@@ -258,7 +274,8 @@ const Tile *choose_tile(const Problem *p)
 
 static const char *tile_name(const Tile *t, Arena *a)
 {
-    return arena_printf(a, "%dx%d/%dx%d", t->bm, t->bn, t->tm, t->tn);
+    return arena_printf(a, "%dx%d/%dx%d%s", t->bm, t->bn, t->tm, t->tn,
+                        t->halo ? "/halo" : "");
 }
 
 const Tile *tile_named(const Problem *p, const char *name)
@@ -276,7 +293,8 @@ const Tile *tile_named(const Problem *p, const char *name)
 int64_t cuda_gemm_call(const Type *x, const Type *w, const Type *y,
                        int64_t groups)
 {
-    Problem p = {.dtype = x->dtype,
+    Problem p = {.kind = PROBLEM_GRAD_WEIGHT,
+                 .dtype = x->dtype,
                  .m = type_elements(w) / w->dim[0],
                  .n = w->dim[0] / groups,
                  .batches = groups,

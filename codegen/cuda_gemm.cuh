@@ -94,19 +94,39 @@ __device__ inline tgc_place tgc_place_of(int i, int d, int h, int w)
     return {i / (d * h * w), i / (h * w) % d, i / w % h, i % w};
 }
 
-/* x of a convolution where a pixel of y and a tap meet; -1 in the padding. */
+/* An element of x; -1 where the place is outside, in the padding. */
+template <class P>
+__device__ inline typename P::Index tgc_in_x(const tgc_place &x, int channel)
+{
+    bool inside = (unsigned)x.d < (unsigned)P::XD &&
+                  (unsigned)x.h < (unsigned)P::XH &&
+                  (unsigned)x.w < (unsigned)P::XW;
+    return inside ? (typename P::Index)x.n * P::x_n + channel * P::x_c +
+                        x.d * P::x_d + x.h * P::x_h + x.w * P::x_w
+                  : -1;
+}
+
+/* The same of y. */
+template <class P>
+__device__ inline typename P::Index tgc_in_y(const tgc_place &y, int channel)
+{
+    bool inside = (unsigned)y.d < (unsigned)P::YD &&
+                  (unsigned)y.h < (unsigned)P::YH &&
+                  (unsigned)y.w < (unsigned)P::YW;
+    return inside ? (typename P::Index)y.n * P::y_n + channel * P::y_c +
+                        y.d * P::y_d + y.h * P::y_h + y.w * P::y_w
+                  : -1;
+}
+
+/* x of a convolution where a pixel of y and a tap meet. */
 template <class P>
 __device__ inline typename P::Index
 tgc_x_at(const tgc_place &y, const tgc_place &tap, int channel)
 {
-    int d = y.d * P::SD - P::PD + tap.d * P::DD;
-    int h = y.h * P::SH - P::PH + tap.h * P::DH;
-    int w = y.w * P::SW - P::PW + tap.w * P::DW;
-    bool inside = (unsigned)d < (unsigned)P::XD &&
-                  (unsigned)h < (unsigned)P::XH && (unsigned)w < (unsigned)P::XW;
-    return inside ? (typename P::Index)y.n * P::x_n + channel * P::x_c +
-                        d * P::x_d + h * P::x_h + w * P::x_w
-                  : -1;
+    return tgc_in_x<P>({y.n, y.d * P::SD - P::PD + tap.d * P::DD,
+                        y.h * P::SH - P::PH + tap.h * P::DH,
+                        y.w * P::SW - P::PW + tap.w * P::DW},
+                       channel);
 }
 
 /* y where a pixel of x and a tap meet; -1 where there is none. */
@@ -117,13 +137,9 @@ tgc_y_at(const tgc_place &x, const tgc_place &tap, int channel)
     int d = x.d + P::PD - tap.d * P::DD;
     int h = x.h + P::PH - tap.h * P::DH;
     int w = x.w + P::PW - tap.w * P::DW;
-    bool inside = d >= 0 && h >= 0 && w >= 0 && d % P::SD == 0 &&
-                  h % P::SH == 0 && w % P::SW == 0 && d / P::SD < P::YD &&
-                  h / P::SH < P::YH && w / P::SW < P::YW;
-    return inside ? (typename P::Index)x.n * P::y_n + channel * P::y_c +
-                        d / P::SD * P::y_d + h / P::SH * P::y_h +
-                        w / P::SW * P::y_w
-                  : -1;
+    bool meet = d % P::SD == 0 && h % P::SH == 0 && w % P::SW == 0;
+    return meet ? tgc_in_y<P>({x.n, d / P::SD, h / P::SH, w / P::SW}, channel)
+                : -1;
 }
 
 /* k counts taps, and within them the channels of a group. */

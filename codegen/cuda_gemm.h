@@ -37,8 +37,8 @@ bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
 
 /* Names of tiles for such a node, at most so many, the best by the model first:
  * "64x32/2x2", results of a block, then of a thread (half types: warps of a
- * block).  Whether what is fused around it fits one, its printing says.  How
- * many there are. */
+ * block; "/halo": as cuda_halo.cuh does it).  Whether what is fused around it
+ * fits one, its printing says.  How many there are. */
 int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
                     Arena *a);
 

@@ -33,7 +33,16 @@ typedef struct Tile {
     bool mma;   /* on the matrix unit: half types */
     int bm, bn; /* results of a block */
     int tm, tn; /* results of a thread; mma: warps along m and n */
+    bool halo;  /* what the taps share comes once: cuda_halo.cuh */
 } Tile;
+
+/* How a block goes through a convolution whose taps share a patch. */
+typedef struct Halo {
+    int64_t patch;          /* pixels, at most */
+    int64_t slices, stages; /* of channels; tiles of b under way */
+    int64_t slice;          /* channels of one */
+    int64_t taps, some;     /* in all; of a tile of b */
+} Halo;
 
 bool problem_of(const Graph *g, const Node *n, Problem *p);
 /* Neighbours of operand i, a or b, that are read at once. */
@@ -41,6 +50,11 @@ int operand_vector(const Problem *p, int i);
 const Tile *choose_tile(const Problem *p);
 const Tile *tile_named(const Problem *p, const char *name); /* NULL: none */
 int threads_of(const Tile *t);
+/* False: not with tiles of so many rows that count. */
+bool halo_of(const Problem *p, const Tile *t, int rows, Halo *h);
+/* Numbers that a block brings to shared memory, and k that it multiplies,
+ * where channels are filled up with zeros. */
+void halo_work(const Tile *t, const Halo *h, double *brought, double *k);
 /* rows: of a tile, that count: all bm, or fewer for what is fused after. */
 int64_t blocks_of(const Problem *p, const Tile *t, int rows);
 

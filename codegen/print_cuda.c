@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* cuda_prelude.cuh and so on */
-extern const char cuda_prelude[], cuda_gemm[], cuda_mma[], cuda_fetch[];
+extern const char cuda_prelude[], cuda_gemm[], cuda_mma[], cuda_halo[],
+    cuda_fetch[];
 
 enum { SHARED_MOST = 40 * 1024 }; /* of partial results at a time */
 
@@ -237,6 +238,7 @@ void print_cuda_head(FILE *out)
     fputs(cuda_prelude, out);
     fputs(cuda_gemm, out);
     fputs(cuda_mma, out);
+    fputs(cuda_halo, out);
 }
 
 void print_cuda_fetch(FILE *out)

@@ -55,17 +55,30 @@ static int line_of(const Problem *p, const Tile *t)
     return line == p->n ? line + TILE_SPARE : line;
 }
 
+static void print_halo(const Halo *h, FILE *out)
+{
+    const Name names[] = {
+        {"BK", h->some * h->slice}, {"STAGES", h->stages}, {"PATCH", h->patch},
+        {"SLICE", h->slice},        {"SLICES", h->slices}, {"TAPS", h->taps},
+        {"SOME", h->some},
+    };
+    print_names("int", names, COUNT(names), out);
+}
+
 static void print_tile_sizes(const Problem *p, const Tile *t, const After *f,
                              FILE *out)
 {
+    Halo h;
+    const Name steps[] = {
+        {"BK", t->mma ? MMA_K : TILE_K},
+        {"STAGES", t->mma ? MMA_STAGES : 2},
+    };
     const Name names[] = {
         {"BM", t->bm},
         {"STEP", f->rows},
         {"BN", t->bn},
-        {"BK", t->mma ? MMA_K : TILE_K},
         {t->mma ? "WARPS_M" : "TM", t->tm},
         {t->mma ? "WARPS_N" : "TN", t->tn},
-        {"STAGES", t->mma ? MMA_STAGES : 2},
         {"THREADS", threads_of(t)},
         {"BATCHES", p->batches},
         {"K", p->k},
@@ -76,6 +89,10 @@ static void print_tile_sizes(const Problem *p, const Tile *t, const After *f,
     };
     const Name flags[] = {{"KEPT", f->kept}, {"FUSED", f->fused}};
     print_names("int", names, COUNT(names), out);
+    if (t->halo && halo_of(p, t, f->rows, &h))
+        print_halo(&h, out);
+    else
+        print_names("int", steps, COUNT(steps), out);
     print_names("bool", flags, COUNT(flags), out);
 }
 
@@ -133,16 +150,20 @@ static void print_conv_sizes(const Problem *p, FILE *out)
 }
 
 /* The template's classes: rows of a, rows of b, results. */
-static void print_classes(const Problem *p, const char *name, FILE *out)
+static void print_classes(const Problem *p, const Tile *t, const char *name,
+                          FILE *out)
 {
     static const char *const conv[][3] = {
         [PROBLEM_CONV] = {"x_for_y", "w_for_y", "to_y"},
         [PROBLEM_GRAD_INPUT] = {"y_for_x", "w_for_x", "to_x"},
         [PROBLEM_GRAD_WEIGHT] = {"x_for_w", "y_for_w", "to_w"},
     };
+    static const char *const patch[] = {
+        [PROBLEM_CONV] = "x_patch", [PROBLEM_GRAD_INPUT] = "y_patch"};
     if (p->kind != PROBLEM_MATMUL) {
         for (int i = 0; i < 3; i++)
-            fprintf(out, ",\n             tgc_%s<%s_p>", conv[p->kind][i],
+            fprintf(out, ",\n             tgc_%s<%s_p>",
+                    t->halo && i == 0 ? patch[p->kind] : conv[p->kind][i],
                     name);
         return;
     }
@@ -221,8 +242,12 @@ static void print_kernel(const Problem *p, const Graph *g, const Step *s,
     fprintf(out, "extern \"C\" __global__ void __launch_bounds__(%d, %d)\n%s(",
             threads_of(t), resident_blocks(t), name);
     print_arguments(g, s, f, out);
-    fprintf(out, ")\n{\n    tgc_gemm%s<%s_p", t->mma ? "_mma" : "", name);
-    print_classes(p, name, out);
+    fprintf(out, ")\n{\n    tgc_gemm%s<%s_p",
+            t->halo  ? "_halo"
+            : t->mma ? "_mma"
+                     : "",
+            name);
+    print_classes(p, t, name, out);
     fprintf(out, ">(\n        ");
     if (f->kept)
         fprintf(out, "y%u", y);
@@ -338,8 +363,11 @@ bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
     if (!t)
         return error_set(e, "there is no tile %.32s for this product", tile);
     After f = {.rows = t->bm};
+    Halo h;
     bool ok = print_before(&p, g, s, name, &b, e) &&
               print_after(&p, g, s, t, name, &f, e);
+    if (ok && t->halo && !halo_of(&p, t, f.rows, &h))
+        ok = error_set(e, "the patch of such a tile is too large");
     if (ok) {
         fprintf(out, "struct %s_p {\n    typedef %s T;\n    typedef %s R;\n",
                 name, number_type(p.dtype), number_type(p.result));

@@ -1,5 +1,6 @@
 /* check.c: see check.h. */
 #include "check.h"
+#include "emulate.h"
 #include "run_graph.h"
 #include "text.h"
 #include <math.h>
@@ -7,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 typedef struct Item {
@@ -19,6 +21,7 @@ struct Checks {
     RunSet *set;
     Item *item;
     size_t n, cap;
+    const char *kernel;
 };
 
 Checks *checks_new(void)
@@ -28,6 +31,16 @@ Checks *checks_new(void)
     c->arena = a;
     c->set = run_set_new();
     return c;
+}
+
+void checks_tiles(Checks *c, int each)
+{
+    run_set_tiles(c->set, each);
+}
+
+void checks_want(Checks *c, const char *kernel)
+{
+    c->kernel = kernel;
 }
 
 void checks_add(Checks *c, const Check *check)
@@ -130,14 +143,12 @@ static bool is_output(const Graph *g, Value v)
     return false;
 }
 
-static void run_item(const Checks *c, const Item *item)
+/* In the tile that was taken last. */
+static void run_once(const Checks *c, const Item *item, const Interp *i)
 {
     const Graph *g = item->check.g;
     Error e;
-    Interp *i = interp_new(g, g->arena, INTERP_ROUND);
-    fill_sources(item, i);
-    if (!interp_run(i, &e) ||
-        !run_graph_run(item->run, item->check.shuffle, &e))
+    if (!run_graph_run(item->run, item->check.shuffle, &e))
         fail_msg("%s: %s", item->check.what, e.text);
     for (uint32_t id = 1; id < g->n_nodes; id++)
         for (unsigned o = 0; o < g->node[id].n_out; o++) {
@@ -149,11 +160,27 @@ static void run_item(const Checks *c, const Item *item)
         }
 }
 
+static void run_item(const Checks *c, const Item *item)
+{
+    const Graph *g = item->check.g;
+    Error e;
+    Interp *i = interp_new(g, g->arena, INTERP_ROUND);
+    fill_sources(item, i);
+    if (!interp_run(i, &e))
+        fail_msg("%s: %s", item->check.what, e.text);
+    run_once(c, item, i);
+    for (int tile = 1; run_graph_tile(item->run, tile); tile++)
+        run_once(c, item, i);
+}
+
 void checks_run(Checks *c)
 {
     Error e;
     if (!run_set_compile(c->set, &e))
         fail_msg("%s", e.text);
+    if (c->kernel && !strcmp(test_target(), "cuda") &&
+        !strstr(run_set_source(c->set), c->kernel))
+        fail_msg("no kernel has %s", c->kernel);
     for (size_t i = 0; i < c->n; i++)
         run_item(c, &c->item[i]);
     run_set_free(c->set);

@@ -22,6 +22,11 @@ typedef struct Check {
 } Check;
 
 Checks *checks_new(void);
+/* cuda: what is added from here on is run in up to so many tiles of each
+ * product, one after the other. */
+void checks_tiles(Checks *c, int each);
+/* cuda: the text of some kernel must hold this. */
+void checks_want(Checks *c, const char *kernel);
 void checks_add(Checks *c, const Check *check);
 /* Compiles, runs, compares every value in memory; fails the test on the first
  * that differs.  Frees everything. */

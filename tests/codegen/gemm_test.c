@@ -29,7 +29,21 @@ static const Shape shape_table[] = {
     {5, 24, 3, 3, 72, 1, 1, 0, 1, 1},   {2, 6, 7, 7, 4, 3, 2, 3, 1, 2},
 };
 
-enum { SHAPES = sizeof shape_table / sizeof *shape_table };
+/* On the matrix unit what the taps share is brought once: widths that 8 rows of
+ * a tile go beyond, no padding and more than the taps reach, so many channels
+ * that they come in slices, the last of which is not full. */
+static const Shape half_table[] = {
+    {1, 24, 6, 5, 40, 5, 1, 2, 1, 1},    {129, 8, 1, 5, 16, 3, 1, 1, 1, 1},
+    {7, 16, 9, 9, 16, 7, 1, 3, 1, 1},    {2, 32, 11, 8, 24, 3, 2, 1, 2, 1},
+    {1, 16, 4, 6, 16, 3, 1, 3, 1, 1},    {3, 32, 7, 13, 32, 3, 1, 0, 1, 1},
+    {1, 264, 12, 12, 72, 3, 1, 1, 1, 1}, {1, 144, 5, 21, 136, 3, 1, 2, 2, 2},
+};
+
+enum {
+    SHAPES = sizeof shape_table / sizeof *shape_table,
+    HALF_SHAPES = sizeof half_table / sizeof *half_table,
+    TILES_MOST = 32
+};
 
 static const char *const type_table[] = {"f32", "f64", "f16", "bf16"};
 
@@ -123,6 +137,56 @@ static void half(void **state)
     check_type("bf16");
 }
 
+/* One and three dimensions in space. */
+static void add_ranks(Checks *c)
+{
+    add(c, &op_conv,
+        "(f16[2,16,37], f16[24,16,4]) {stride=[1], pad_low=[2], pad_high=[1], "
+        "dilation=[2], groups=1}",
+        0);
+    add(c, &op_conv_grad_input,
+        "(f16[2,24,34], f16[24,16,4]) {stride=[1], pad_low=[2], pad_high=[1], "
+        "dilation=[2], groups=1, shape=[2,16,37]}",
+        0);
+    add(c, &op_conv,
+        "(f16[2,8,3,5,4], f16[16,8,2,3,3]) {stride=[1,2,1], pad_low=[1,1,1], "
+        "pad_high=[0,1,1], dilation=[1,1,1], groups=1}",
+        0);
+    add(c, &op_conv_grad_input,
+        "(f16[2,16,3,5,4], f16[16,8,2,3,3]) {stride=[1,1,1], pad_low=[1,1,1], "
+        "pad_high=[0,1,1], dilation=[1,1,1], groups=1, shape=[2,8,3,5,4]}",
+        0);
+}
+
+static void patches(void **state)
+{
+    (void)state;
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    for (int i = 0; i < HALF_SHAPES; i++)
+        add_shape(c, &half_table[i], i % 2 ? "bf16" : "f16", a);
+    add_ranks(c);
+    checks_want(c, "tgc_gemm_halo<");
+    checks_run(c);
+    arena_free(a);
+}
+
+/* In every tile that there is for it. */
+static void tiles(void **state)
+{
+    (void)state;
+    static const Shape table[] = {{3, 24, 9, 8, 40, 3, 1, 1, 1, 1},
+                                  {1, 80, 5, 6, 16, 3, 1, 1, 1, 1}};
+    Arena *a = arena_new();
+    Checks *c = checks_new();
+    checks_tiles(c, TILES_MOST);
+    checks_want(c, "tgc_gemm_halo<");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        add_shape(c, &table[i], i ? "bf16" : "f16", a);
+    checks_run(c);
+    arena_free(a);
+}
+
 static void products(void **state)
 {
     (void)state;
@@ -154,8 +218,8 @@ static void products(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(float32),
-        cmocka_unit_test(half),
+        cmocka_unit_test(float32),  cmocka_unit_test(half),
+        cmocka_unit_test(patches),  cmocka_unit_test(tiles),
         cmocka_unit_test(products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ struct RunGraph {
     RunSet *set;
     const Graph *g;
     Steps steps;
-    StepCode *code;
+    StepCode *code, *first; /* of each step; as the model of costs has it */
     Memory *memory;
 };
 
@@ -253,6 +253,8 @@ static bool lower_steps(RunGraph *r, Error *e)
         if (!kernels_add(r->set->kernels, r->g, s, &r->code[i], e))
             return false;
     }
+    r->first = arena_array(r->set->arena, r->steps.n, sizeof *r->first);
+    memcpy(r->first, r->code, r->steps.n * sizeof *r->first);
     return true;
 }
 
@@ -351,6 +353,11 @@ RunSet *run_set_new(void)
     return s;
 }
 
+void run_set_tiles(RunSet *s, int each)
+{
+    s->kernels->tiles_each = each;
+}
+
 RunGraph *run_set_add(RunSet *s, const Graph *g, bool in_place, Error *e)
 {
     Arena *a = s->arena;
@@ -445,6 +452,32 @@ static void run_parts(const RunGraph *r, const StepCode *code,
             k = pieces - 1 - k;
         run(call, code->parts * k / pieces, code->parts * (k + 1) / pieces);
     }
+}
+
+/* Candidate number i of a step's kernel. */
+static const KernelCandidate *candidate(const Kernels *k, uint32_t kernel,
+                                        int i)
+{
+    for (size_t c = 0; c < k->n_candidates; c++)
+        if (k->candidate[c].instead == kernel && i-- == 0)
+            return &k->candidate[c];
+    return NULL;
+}
+
+bool run_graph_tile(RunGraph *r, int i)
+{
+    bool any = false;
+    for (uint32_t s = 0; s < r->steps.n; s++) {
+        const KernelCandidate *c =
+            candidate(r->set->kernels, r->first[s].kernel, i);
+        r->code[s] = r->first[s];
+        if (!c || !r->first[s].parts)
+            continue;
+        any = true;
+        r->code[s].kernel = c->kernel;
+        r->code[s].parts = c->parts;
+    }
+    return any;
 }
 
 bool run_graph_run(RunGraph *r, uint32_t shuffle, Error *e)

@@ -23,6 +23,9 @@ typedef struct RunGraph RunGraph;
 RunSet *run_set_new(void);
 void run_set_free(RunSet *s); /* and its graphs; NULL is fine */
 
+/* cuda: up to so many tiles of each product of the graphs that are added. */
+void run_set_tiles(RunSet *s, int each);
+
 /* NULL with a message where the graph cannot be lowered.  in_place: results
  * are written over operands where step_may_overwrite allows it; then only what
  * is not overwritten later can be asked for (run_graph_has).  The graph must
@@ -36,6 +39,10 @@ const char *run_set_source(const RunSet *s);
 bool run_graph_has(const RunGraph *r, Value v);
 void run_graph_set(RunGraph *r, Value v, int64_t element, double x);
 double run_graph_get(const RunGraph *r, Value v, int64_t element);
+
+/* From now on, products are computed in tile number i of theirs, 0 that of the
+ * model of costs; false: none of them has so many. */
+bool run_graph_tile(RunGraph *r, int i);
 
 /* Runs all steps; parts of a step in ascending order, or shuffled by a seed
  * that is not 0, in pieces.  False with a message where a kernel wrote outside

@@ -2,6 +2,7 @@
 every order of threads: a missing barrier, an access outside, a read of what
 nobody wrote, and more.  usage: planted.py"""
 import array
+import itertools
 import os
 import re
 import sys
@@ -155,40 +156,97 @@ def check_prelude(checks, g):
                                 for i in range(32)], "random numbers")
 
 
-# Of the template that multiplies what is computed where it is loaded.
-PRODUCT_FAULTS = (
-    "__syncthreads(); /* this tile is there, the one before was read */",
-    "load_a.put(to, a, k_next, end);")
+# Of the templates: what is taken out, and the kernels that must say so.
+WAIT = "tgc_cp_async_wait<P::STAGES - 2>();"
+TILE_BARRIER = "__syncthreads(); /* this tile is there, the one before was read */"
+PATCH_BARRIER = ("__syncthreads(); /* tile and patch are there, those before "
+                 "were read */")
+TEMPLATE_FAULTS = (
+    ("cuda_mma", TILE_BARRIER, {"computed"}),
+    ("cuda_mma", "load_a.put(to, a, k_next, end);", {"computed"}),
+    ("cuda_mma", WAIT, {"computed"}),
+    ("cuda_halo", PATCH_BARRIER, {"convolved", "convolved_plain"}),
+    ("cuda_halo", WAIT, {"convolved", "convolved_plain"}),
+    ("cuda_halo", "put(items, patch, from, i);", {"convolved"}),
+    ("cuda_halo", "patch.put(items, other, a, of_slice * ITEMS);",
+     {"convolved"}),
+    ("cuda_halo", "patch.fetch(items, other, a, slice + 1, of_slice * ITEMS);",
+     {"convolved_plain"}),
+)
 
 
-def check_product(checks, folder):
-    """relu(a + 1) b', and the same without a barrier, or without what puts the
-    operand's tile in shared memory."""
-    a = [(i * 7 % 13 - 6) / 4 for i in range(40 * 96)]
-    b = [(i * 5 % 11 - 5) / 2 for i in range(32 * 96)]
-    wanted = [sum(max(0, a[96 * i + k] + 1) * b[96 * j + k] for k in range(96))
-              for i in range(40) for j in range(32)]
-    source = [os.path.join(gpu.HERE, "..", "..", "codegen", f"{name}.cuh")
-              for name in ("cuda_prelude", "cuda_gemm", "cuda_mma")]
-    source.append(os.path.join(gpu.HERE, "planted_product.cu"))
-    text = "".join(open(path, encoding="utf-8").read() for path in source)
-    for n, fault in enumerate(("", *PRODUCT_FAULTS)):
-        checks.that(not fault or text.count(fault) == 1, f"product: {fault}")
+def numbers(n):
+    return [(i * 7 % 13 - 6) / 4 for i in range(n)]
+
+
+def product_wanted(a, b):
+    return [sum(max(0, a[96 * i + k] + 1) * b[96 * j + k] for k in range(96))
+            for i in range(40) for j in range(32)]
+
+
+def conv_wanted(x, w):
+    y = []
+    for n, i, j, o in itertools.product(range(2), range(3), range(4), range(16)):
+        total = 0
+        for a, b in itertools.product(range(3), range(3)):
+            h, v = i + a - 1, j + b - 1
+            if 0 <= h < 3 and 0 <= v < 4:
+                at, tap = 40 * (4 * (3 * n + h) + v), 40 * (9 * o + 3 * a + b)
+                total += sum(x[at + c] * w[tap + c] for c in range(40))
+        y.append(total)
+    return y
+
+
+def template_jobs():
+    """kernel: blocks, threads, operands, result; sums are exact in f16 for
+    numbers so small."""
+    a, b = numbers(40 * 96), [x / 4 for x in numbers(32 * 96)]
+    x, w = numbers(2 * 12 * 40), [x / 4 for x in numbers(16 * 9 * 40)]
+    relu = [max(0, v + 1) for v in x]
+    return {"computed": (2, 128, a, b, product_wanted(a, b)),
+            "convolved": (2, 64, x, w, conv_wanted(relu, w)),
+            "convolved_plain": (2, 64, x, w, conv_wanted(x, w))}
+
+
+def template_text(checks, name, fault):
+    text = ""
+    for n in ("cuda_prelude", "cuda_gemm", "cuda_mma", "cuda_halo",
+              "planted_product"):
+        folder = "." if n == "planted_product" else "../../codegen"
+        end = "cu" if n == "planted_product" else "cuh"
+        path = os.path.join(gpu.HERE, folder, f"{n}.{end}")
+        with open(path, encoding="utf-8") as file:
+            part = file.read()
+        if fault and n == name:
+            checks.equal(part.count(fault), 1, f"{name}: {fault}")
+            part = part.replace(fault, ";")
+        text += part
+    return text
+
+
+def check_templates(checks, folder):
+    """Right as they are, in every order of threads; without a barrier, or
+    without what brings a tile to shared memory, an error."""
+    jobs = template_jobs()
+    for n, (name, fault, kernels) in enumerate((("", "", set(jobs)),
+                                                *TEMPLATE_FAULTS)):
         path = os.path.join(folder, f"product{n}")
         with open(path + ".cu", "w", encoding="utf-8") as f:
-            f.write(text.replace(fault, "") if fault else text)
+            f.write(template_text(checks, name, fault))
         g = gpu.Gpu(gpu.build(path + ".so", path + ".cu"))
-        for seed in range(SEEDS // 2):
+        for seed, kernel in itertools.product(range(SEEDS // 2), kernels):
+            blocks, threads, a, b, wanted = jobs[kernel]
             g.seed(seed)
-            out = g.launch("computed", 2, 128, [(40 * 32, "H")],
+            out = g.launch(kernel, blocks, threads, [(len(wanted), "H")],
                            [gpu.half(a), gpu.half(b)])
-            if not fault and out is None:
-                checks.that(False, f"product: seed {seed}: {g.error}")
+            if fault and "shared memory" not in g.error:
+                checks.that(False, f"{kernel} without {fault}, seed {seed}",
+                            g.error)
+            elif not fault and out is None:
+                checks.that(False, f"{kernel}: seed {seed}: {g.error}")
             elif not fault:
-                checks.equal(out[0], gpu.half(wanted), "product")
-            elif "shared memory" not in g.error:
-                checks.that(False, f"product: fault {n}, seed {seed}", g.error)
-    checks.that(True, f"product: {len(PRODUCT_FAULTS)} faults")
+                checks.equal(out[0], gpu.half(wanted), kernel)
+    checks.that(True, f"templates: {len(TEMPLATE_FAULTS)} faults")
 
 
 def main():
@@ -204,7 +262,7 @@ def main():
     check_atomics(checks, g)
     check_matrix(checks, g)
     check_prelude(checks, g)
-    check_product(checks, folder)
+    check_templates(checks, folder)
     checks.done()
 
 
