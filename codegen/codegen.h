@@ -13,6 +13,14 @@
 #include "tiles.h"
 #include <stdio.h>
 
+/* Who computes each convolution on a GPU, where the setting cudnn lets cuDNN:
+ * Target.choice of a cuda target.  NULL: cuDNN. */
+typedef struct ConvChoice {
+    const TileTable *tiles; /* as measured; where it was not, cuDNN */
+    bool vary; /* where it was not, tgc, and a copy of graph train for every
+                  other choice, to be timed (bench --tune) */
+} ConvChoice;
+
 typedef struct CodegenOptions {
     const Target *target;
     const char *arch;       /* cuda: "sm_90"; NULL: all that are known */

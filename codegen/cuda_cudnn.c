@@ -1,7 +1,7 @@
 /* cuda_cudnn.c: see cuda_cudnn.h. */
 #include "cuda_cudnn.h"
 #include "build.h"
-#include "settings.h"
+#include "cuda_choice.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,59 +15,6 @@ enum {
     WORK_SPARE = 4 << 20,
     WORK_MOST = 256 << 20
 };
-
-/* ---- which -------------------------------------------------------------- */
-
-static bool is_grad_weight(const Node *n)
-{
-    return node_is(n, &op_conv_grad_weight) ||
-           node_is(n, &op_lib_conv_grad_weight);
-}
-
-static bool is_conv(const Node *n)
-{
-    return node_is(n, &op_conv) || node_is(n, &op_conv_grad_input) ||
-           is_grad_weight(n);
-}
-
-static bool pads_evenly(const Node *n)
-{
-    int count;
-    const int64_t *low = node_ints(n, "pad_low", &count);
-    const int64_t *high = node_ints(n, "pad_high", &count);
-    return !memcmp(low, high, (size_t)count * sizeof *low);
-}
-
-/* cuDNN's engines count elements in 32 bits. */
-static bool is_countable(const Graph *g, const Node *n)
-{
-    int64_t most = type_elements(&n->type[0]);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        int64_t elements = type_elements(graph_type(g, n->in[i]));
-        most = most > elements ? most : elements;
-    }
-    return most < INT32_MAX;
-}
-
-const char *cudnn_refusal(const Graph *g, const Node *n)
-{
-    if (!is_conv(n))
-        return NULL;
-    if (settings_number(&g->module->settings, "cudnn") == 0)
-        return "cudnn = false";
-    if (is_grad_weight(n) && dtype_is_half(graph_type(g, n->in[0])->dtype))
-        return "cuDNN would round the gradient of the weights to 16 bits";
-    if (!pads_evenly(n))
-        return "cuDNN pads both ends alike";
-    if (!is_countable(g, n))
-        return "more elements than cuDNN counts";
-    return NULL;
-}
-
-bool cudnn_takes(const Graph *g, const Node *n)
-{
-    return is_conv(n) && !node_has(n, T_LIBRARY) && !cudnn_refusal(g, n);
-}
 
 /* ---- lowering ----------------------------------------------------------- */
 
@@ -224,6 +171,7 @@ void cudnn_add(Kernels *k, const Graph *g, const Step *s, StepCode *code)
     KernelText *kernel = &k->kernel[code->kernel];
     if (kernel->conv)
         return;
+    kernel->why = choice_why(k->tiles, g, &g->node[s->first], k->arena);
     ARENA_PUSH(k->arena, k->conv, k->n_convs, k->cap_convs, conv);
     kernel->conv = (uint32_t)k->n_convs;
 }

@@ -10,14 +10,9 @@
 
 #include "kernels.h"
 
-/* Why a convolution or a gradient of one has a kernel of ours, for people; NULL
- * where cuDNN computes it, or where n is neither. */
-const char *cudnn_refusal(const Graph *g, const Node *n);
-/* Is it one that cuDNN computes? */
-bool cudnn_takes(const Graph *g, const Node *n);
-
-/* Target.lower of those.  Weights are copied to lie channels-last, as cuDNN
- * reads them without a copy of its own. */
+/* Target.lower of those that cuDNN computes (cuda_choice.h).  Weights are
+ * copied to lie channels-last, as cuDNN reads them without a copy of its own.
+ */
 void cudnn_lower(Graph *g, const Node *n, const Value *in, Value *out);
 
 bool cudnn_is_step(const Graph *g, const Step *s);

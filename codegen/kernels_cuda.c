@@ -1,4 +1,5 @@
 /* kernels_cuda.c: the CUDA kernel of a step. */
+#include "cuda_choice.h"
 #include "cuda_gemm.h"
 #include "cuda_run.h"
 #include "cuda_cudnn.h"
@@ -121,7 +122,7 @@ bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
     *code = (StepCode){id, UINT32_MAX, c.parts};
     free(text);
     if (anchor)
-        k->kernel[id].why = cudnn_refusal(g, &g->node[anchor]);
+        k->kernel[id].why = choice_why(k->tiles, g, &g->node[anchor], k->arena);
     if (k->tiles_each && k->n_kernels > known && anchor)
         add_candidates(k, g, s, id);
     return true;

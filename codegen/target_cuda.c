@@ -1,6 +1,7 @@
 /* target_cuda.c: what the passes are told about GPUs. */
 #include "estimate.h"
 #include "build.h"
+#include "cuda_choice.h"
 #include "cuda_gemm.h"
 #include "cuda_cudnn.h"
 #include "pieces.h"
@@ -74,9 +75,8 @@ static bool wants_weights(const Graph *g, const Node *n)
 /* Convolutions and products stay as they are where a template does them. */
 static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
 {
-    (void)t;
     if (!node_is_whole(n) || !cuda_gemm_fits(g, n) || wants_weights(g, n) ||
-        cudnn_takes(g, n))
+        choice_is_cudnn(t, g, n))
         return (Anchor){0};
     Anchor a = {.pieces = n->type[0].dim[0], .before = 1};
     if (node_is(n, &op_lib_conv_grad_weight))
@@ -253,10 +253,9 @@ static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
 static bool cuda_lower(const Target *t, Graph *g, const Node *n,
                        const Value *in, Value *out)
 {
-    (void)t;
     Node now = *n; /* operands in g */
     now.in = (Value *)in;
-    if (cudnn_takes(g, &now)) {
+    if (choice_is_cudnn(t, g, &now)) {
         cudnn_lower(g, n, in, out);
         return true;
     }
@@ -300,4 +299,5 @@ const Target target_cuda = {
     .holds = cuda_holds,
     .scratch = cuda_scratch,
     .seconds = cuda_seconds,
+    .variants = choice_variants,
 };

@@ -1,5 +1,6 @@
-/* tune.c: --autotune: a program with several tiles of each product, which times
- * them on this machine's GPU and writes the file of tiles. */
+/* tune.c: --autotune: a program with several tiles of each product, and copies
+ * of its step for cuDNN's convolutions, which times them on this machine's GPU
+ * and writes the file of tiles. */
 #include "codegen.h"
 #include "process.h"
 #include <stdlib.h>
@@ -39,6 +40,18 @@ static void last_line(const Tuning *t, char said[SAID_SIZE])
     said[strcspn(said, "\n")] = 0;
 }
 
+/* What it says of what it timed. */
+static void say_found(const Tuning *t)
+{
+    char line[SAID_SIZE];
+    FILE *f = fopen(t->log, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strstr(line, " timed"))
+            fprintf(stderr, "tgc: %s", line);
+    if (f)
+        fclose(f);
+}
+
 static bool run_it(const Tuning *t, const char *path, Error *e)
 {
     char said[SAID_SIZE], *file = strdup(path);
@@ -49,7 +62,7 @@ static bool run_it(const Tuning *t, const char *path, Error *e)
     free(file);
     last_line(t, said);
     if (ok)
-        fprintf(stderr, "tgc: %s\n", said);
+        say_found(t);
     else if (said[0] && !process_interrupted())
         error_set(e, "--autotune: %.380s", said);
     return ok;

@@ -94,14 +94,15 @@ static const OptionSpec option_table[] = {
     {"--no-cudnn", NULL, BUILDS, OPTION_FLAG, FIELD(no_cudnn),
      "all kernels tgc's own, whatever the model says: needs the driver alone"},
     {"--autotune", NULL, VERB_COMPILE, OPTION_FLAG, FIELD(autotune),
-     "time tiles of each convolution and product on this machine's GPU first, "
-     "and keep what is best for this and later compiles"},
+     "time tiles of each convolution and product on this machine's GPU first "
+     "(with --cudnn: and cuDNN), and keep what is best for this and later "
+     "compiles"},
     {"--tune-file", "FILE", VERB_COMPILE, OPTION_TEXT, FIELD(tune_file),
      "take tiles as measured (with --autotune: keep them there; default: a "
      "file for each kind of GPU in the cache)"},
     {"--tunable", NULL, VERB_COMPILE, OPTION_FLAG, FIELD(tunable),
-     "put several tiles in, to be timed on another machine: PROGRAM bench "
-     "--tune FILE"},
+     "put several tiles in (with --cudnn: and both ways of convolutions), to be "
+     "timed on another machine: PROGRAM bench --tune FILE"},
     {"--march", "CPU", BUILDS, OPTION_TEXT, FIELD(march),
      "instruction set, as the C compiler's -march; default: this machine's"},
     {"--emit", "KIND", VERB_COMPILE, OPTION_TEXT, FIELD(emit),

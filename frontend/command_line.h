@@ -51,6 +51,8 @@ typedef struct CommandLine {
     const char *save_dir;
     bool resume, overwrite, no_estimate;
     Words train; /* options of a program's command train, with their values */
+    /* Not on it: what follows from a file of tiles (command_tune.c). */
+    const struct ConvChoice *convs;
 } CommandLine;
 
 /* False after a message on `messages`. */

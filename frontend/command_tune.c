@@ -1,5 +1,5 @@
-/* command_tune.c: which tiles a compile for a GPU takes: those of a file that
- * was measured, where there is one. */
+/* command_tune.c: which tiles a compile for a GPU takes, and whose
+ * convolutions: those of a file that was measured, where there is one. */
 #include "commands.h"
 #include <string.h>
 
@@ -53,28 +53,85 @@ static bool check_options(const CommandLine *c)
     if (any && !target_is_cuda(target_named(c->target)))
         return fail("--autotune, --tunable and --tune-file are for --target "
                     "cuda") == 0;
-    if (c->tunable && (c->autotune || c->tune_file))
+    if (c->tunable && c->autotune)
         return fail("--tunable is for a program that is to be measured: "
                     "compile it once more with --tune-file then") == 0;
     return true;
 }
 
-bool tiles_open(TileTable *t, const CommandLine *c, const Module *m,
-                CodegenOptions *o)
+/* ---- measuring ----------------------------------------------------------- */
+
+/* Are convolutions of both kinds in it? */
+static bool is_mixed(const Module *m)
+{
+    return module_graph(m, "train.tgc.all") &&
+           module_graph(m, "train.cudnn.all");
+}
+
+/* A program that times all.  found: with convolutions as they were chosen, if
+ * these are a mixture, which nobody has timed yet.  *chooses: there are some to
+ * choose. */
+static bool tune_once(const CommandLine *c, const char *path,
+                      const TileTable *found, bool *chooses)
+{
+    char runtime[RUNTIME_PATH];
+    Error e = {{0}};
+    CommandLine now = *c;
+    const ConvChoice convs = {.tiles = found, .vary = true};
+    now.convs = &convs;
+    Module *m = find_runtime(runtime) ? load_module(&now) : NULL;
+    bool ok = m && optimize_module(m, &now, pass_pipeline);
+    *chooses = ok && module_graph(m, "train.base");
+    if (ok && (!found || is_mixed(m))) {
+        CodegenOptions o = codegen_options(c);
+        o.runtime = runtime;
+        ok = codegen_tune(m, &o, path, &e) || fail(e.text) == 0;
+    }
+    module_free(m);
+    return ok;
+}
+
+/* Twice where convolutions may be cuDNN's: single ones are timed among those of
+ * the other's, so what was chosen is timed as a whole in the second round, and
+ * the products that are new in it. */
+static bool autotune(const CommandLine *c, const char *path)
+{
+    TileTable found = {0};
+    bool chooses;
+    if (!tune_once(c, path, NULL, &chooses))
+        return false;
+    bool ok = !chooses || (read_tiles(&found, c, path) &&
+                           tune_once(c, path, &found, &chooses));
+    tiles_free(&found);
+    return ok;
+}
+
+bool tiles_open(Tiles *t, CommandLine *c)
 {
     char path[RUNTIME_PATH];
-    Error e = {{0}};
-    *t = (TileTable){0};
+    *t = (Tiles){0};
     if (!check_options(c))
         return false;
-    o->tiles_each = c->tunable ? CODEGEN_TILES : 0;
-    if (!target_is_cuda(o->target) || c->tunable)
+    if (!target_is_cuda(target_named(c->target)))
+        return true;
+    t->convs = (ConvChoice){.tiles = &t->table, .vary = c->tunable};
+    c->convs = &t->convs;
+    if (c->tunable && !c->tune_file)
         return true;
     if (!file_of(c, path))
         return !c->autotune || fail("--autotune: there is no home to keep "
                                     "tiles in: --tune-file FILE") == 0;
-    if (c->autotune && !codegen_tune(m, o, path, &e))
-        return fail(e.text) == 0;
-    o->tiles = t;
-    return read_tiles(t, c, path);
+    return (!c->autotune || autotune(c, path)) &&
+           read_tiles(&t->table, c, path);
+}
+
+void tiles_close(Tiles *t)
+{
+    tiles_free(&t->table);
+}
+
+void tiles_options(const Tiles *t, const CommandLine *c, CodegenOptions *o)
+{
+    o->tiles = c->tunable ? NULL : &t->table; /* all are to be measured */
+    o->tiles_each = c->tunable ? CODEGEN_TILES : 0;
 }

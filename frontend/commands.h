@@ -78,10 +78,16 @@ bool estimate_one(const CommandLine *c, EstimateRow *row, Arena *a);
 /* command_run_all.c: 128 + a signal that ended it. */
 int run_all(const CommandLine *c);
 
-/* command_tune.c: tiles for a GPU, measured first where that is wanted.  False
- * after a message; free with tiles_free. */
-bool tiles_open(TileTable *t, const CommandLine *c, const Module *m,
-                CodegenOptions *o);
+/* command_tune.c: tiles for a GPU, measured first where that is wanted; from
+ * then on c->convs says what follows for its convolutions.  False after a
+ * message. */
+typedef struct Tiles {
+    TileTable table;
+    ConvChoice convs;
+} Tiles;
+bool tiles_open(Tiles *t, CommandLine *c);
+void tiles_close(Tiles *t);
+void tiles_options(const Tiles *t, const CommandLine *c, CodegenOptions *o);
 
 /* command_export.c */
 int run_export(const CommandLine *c);

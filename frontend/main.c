@@ -274,6 +274,7 @@ bool target_open(TargetChoice *t, const CommandLine *c)
         return false;
     }
     t->target = *plain;
+    t->target.choice = c->convs;
     if (!c->calibration)
         return true;
     if (!read_calibration(t, c->calibration)) {
@@ -281,6 +282,7 @@ bool target_open(TargetChoice *t, const CommandLine *c)
         return false;
     }
     t->target = target_calibrate(plain, t->calibration, c->march);
+    t->target.choice = c->convs;
     return true;
 }
 
@@ -422,7 +424,7 @@ CodegenOptions codegen_options(const CommandLine *c)
     };
 }
 
-static int compile_module(const CommandLine *c, Module *m)
+static int compile_module(const CommandLine *c, const Tiles *tiles, Module *m)
 {
     if (!optimize_module(m, c, pass_pipeline))
         return 1;
@@ -434,15 +436,11 @@ static int compile_module(const CommandLine *c, Module *m)
     if (c->emit && !strcmp(c->emit, "ir"))
         return print_module(c, m);
     char runtime[PATH_SIZE] = "";
-    if ((!c->emit || c->autotune) && !find_runtime(runtime))
+    if (!c->emit && !find_runtime(runtime))
         return 1;
-    TileTable tiles;
     o.runtime = runtime;
-    int code = !tiles_open(&tiles, c, m, &o) ? 1
-               : c->emit                     ? emit_text(c, m, &o)
-                                             : compile_program(c, m, &o);
-    tiles_free(&tiles);
-    return code;
+    tiles_options(tiles, c, &o);
+    return c->emit ? emit_text(c, m, &o) : compile_program(c, m, &o);
 }
 
 int run_compile(const CommandLine *c)
@@ -453,11 +451,12 @@ int run_compile(const CommandLine *c)
         return fail("where to? tgc compile FILE.net -o PROGRAM");
     if (c->emit && !strcmp(c->emit, "ast"))
         return emit_ast(c);
-    Module *m = load_module(c);
-    if (!m)
-        return 1;
-    int code = compile_module(c, m);
+    CommandLine with = *c; /* tiles */
+    Tiles tiles;
+    Module *m = tiles_open(&tiles, &with) ? load_module(&with) : NULL;
+    int code = m ? compile_module(&with, &tiles, m) : 1;
     module_free(m);
+    tiles_close(&tiles);
     return code;
 }
 

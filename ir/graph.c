@@ -31,7 +31,7 @@ Graph *graph_new(Module *m, const char *name)
 
 bool graph_trains(const Graph *g)
 {
-    return !strncmp(g->name, "train", 5) && (!g->name[5] || g->name[5] == '_');
+    return !strncmp(g->name, "train", 5) && strchr("_.", g->name[5]);
 }
 
 void graph_free(Graph *g)

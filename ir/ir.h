@@ -135,7 +135,8 @@ struct Graph {
 };
 
 Graph *graph_new(Module *m, const char *name);
-/* Is it part of a step of training: "train", "train_part", "train_tail"? */
+/* Is it part of a step of training: "train", "train_part", "train_tail", or one
+ * of another way to do it, "train.NAME" (Target.variants)? */
 bool graph_trains(const Graph *g);
 void graph_free(Graph *g);
 

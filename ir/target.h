@@ -75,7 +75,13 @@ struct Target {
      * matters is how they compare. */
     double (*seconds)(const Target *t, const Graph *g, const Step *s);
 
-    void *self; /* the target's own */
+    /* Of graph `train`: names of the copies that are to be timed beside it,
+     * NULL-ended, in the arena; what is other in a copy, `lower` tells by its
+     * name.  Called by pass `variants`.  NULL: never any. */
+    const char *const *(*variants)(const Target *t, const Graph *g, Arena *a);
+
+    void *self;         /* the target's own */
+    const void *choice; /* likewise; of what the command line or a file says */
 };
 
 /* Threads that the setting `threads`, or else this machine, says there are. */

@@ -4,20 +4,20 @@
 #include <string.h>
 
 const Pass *const pass_table[] = {
-    &pass_fold, &pass_half,       &pass_autodiff, &pass_absorb,
-    &pass_cse,  &pass_dce,        &pass_layout,   &pass_expand,
-    &pass_fuse, &pass_checkpoint, &pass_schedule, &pass_memory,
-    NULL,
+    &pass_fold,       &pass_half,     &pass_autodiff, &pass_absorb, &pass_cse,
+    &pass_dce,        &pass_layout,   &pass_variants, &pass_expand, &pass_fuse,
+    &pass_checkpoint, &pass_schedule, &pass_memory,   NULL,
 };
 
 /* What the front end writes needs folding before it is differentiated, so that
  * constants do not get gradients; precision is decided on it, so that gradients
  * have their values' precision; layouts are chosen while a convolution is
- * still one node; expansion is what makes new chances for cse and dce. */
+ * still one node, and it is one where variants are copied; expansion is what
+ * makes new chances for cse and dce. */
 const char *const pass_pipeline[] = {
-    "fold", "half",       "autodiff", "absorb", "fold", "cse",
-    "dce",  "layout",     "expand",   "fold",   "cse",  "dce",
-    "fuse", "checkpoint", "schedule", "memory", NULL,
+    "fold", "half",   "autodiff",   "absorb",   "fold",   "cse",
+    "dce",  "layout", "variants",   "expand",   "fold",   "cse",
+    "dce",  "fuse",   "checkpoint", "schedule", "memory", NULL,
 };
 
 const Pass *pass_named(const char *name)

@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 20, STEPS_MOST = 1000000, WARM_UP = 3 };
+enum {
+    STEPS = 20,
+    STEPS_MOST = 1000000,
+    WARM_UP = 3,
+    TURN_STEPS = 10 /* of a copy of the step, in a turn */
+};
 
 static const double LEARNING_RATE = 1e-3; /* small: the loss must stay tame */
 
@@ -57,14 +62,19 @@ static uint32_t bench_slot(const Bench *b, int step)
     return (uint32_t)(step % b->slots);
 }
 
-static bool bench_submit(const Bench *b, int graph, int step, Status *s)
+static void bench_set(const Bench *b, int graph, int step)
 {
     Executor *e = b->session.executor;
     executor_set(e, graph, "lr", LEARNING_RATE);
     executor_set(e, graph, "step", step);
     executor_set(e, graph, "seed", 0);
     executor_set(e, graph, "share", 1.0 / (double)b->parts);
-    return executor_submit(e, graph, bench_slot(b, step), s);
+}
+
+static bool bench_submit(const Bench *b, int graph, int step, Status *s)
+{
+    bench_set(b, graph, step);
+    return executor_submit(b->session.executor, graph, bench_slot(b, step), s);
 }
 
 static bool bench_wait(const Bench *b, int graph, int step, Status *s)
@@ -226,6 +236,41 @@ static bool bench_profile(const Bench *b, Status *s)
 
 /* ---- the command --------------------------------------------------------- */
 
+/* A copy of the training step has its inputs in places of its own. */
+static void bench_prepare(void *context, int graph)
+{
+    Bench copy = *(const Bench *)context;
+    copy.graph = graph;
+    for (int i = 0; i < copy.slots; i++)
+        bench_fill(&copy, (uint32_t)i);
+    bench_set(&copy, graph, 0);
+}
+
+static bool bench_turn(void *context, int graph, double *seconds, Status *s)
+{
+    const Bench *b = context;
+    double time[TURN_STEPS];
+    Bench turn = *b;
+    turn.graph = graph;
+    turn.seconds = time;
+    turn.steps = b->steps < TURN_STEPS ? b->steps : TURN_STEPS;
+    if (!bench_measure(&turn, s))
+        return false;
+    *seconds = time[turn.steps / 2];
+    return true;
+}
+
+static bool bench_tune(Bench *b, Status *s)
+{
+    const TuneOptions o = {.graph = b->graph,
+                           .turns = b->steps,
+                           .path = b->session.options->tune,
+                           .prepare = bench_prepare,
+                           .steps = bench_turn,
+                           .context = b};
+    return tune_run(b->session.executor, &o, s);
+}
+
 static bool bench_run(Bench *b, Status *s)
 {
     int64_t steps = b->session.options->steps;
@@ -251,9 +296,7 @@ static bool bench_run(Bench *b, Status *s)
     bench_print(b);
     if (b->session.options->profile && !bench_profile(b, s))
         return false;
-    return !b->session.options->tune ||
-           tune_run(b->session.executor, b->graph, b->steps,
-                    b->session.options->tune, s);
+    return !b->session.options->tune || bench_tune(b, s);
 }
 
 static bool can_tune(const Plan *plan, Status *s)

@@ -45,9 +45,10 @@ static bool conv_words(const Plan *plan, uint32_t kernel, char *text,
         return true;
     }
     const PlanConv *p = &plan->convs[k->conv - 1];
-    snprintf(text, size, "%s, in at most %s",
+    snprintf(text, size, "%s, in at most %s%s%s",
              cudnn_describe(p, what, sizeof what),
-             format_bytes((double)p->workspace, room, sizeof room));
+             format_bytes((double)p->workspace, room, sizeof room),
+             k->why ? "; " : "", k->why ? k->why : "");
     return true;
 }
 
@@ -128,7 +129,7 @@ static void print_convs(const Plan *plan)
 {
     bool some = false;
     for (uint32_t i = 0; i < plan->n_kernels; i++) {
-        char what[320];
+        char what[512];
         if (!conv_words(plan, i, what, sizeof what))
             continue;
         if (!some)

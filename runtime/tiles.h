@@ -5,13 +5,18 @@
  *     tgc-tiles 1
  *     device sm_90 NVIDIA H200
  *     product conv_3fa92c1b77 tgc 64x32/2x2 12.250 14.125
- *     end 1 6f..01            how many, and a sum over all before
+ *     product conv_f16_128x16x32x32_by_16x16x3x3_725dc75373 cudnn - 612.3 640.1
+ *     end 2 6f..01            how many, and a sum over all before
  *
  * A product goes by the name of the kernel that the compiler's model chooses
  * for it, which is a hash of the kernel's text: shapes, types, what is fused
- * around it, the templates.  Then who computes it best (so far: tgc), in which
- * tile, the microseconds of that and of the model's choice.  What was measured
- * for other kernels is never found, so it does no harm. */
+ * around it, the templates.  Then who computes it (tgc), in which tile best,
+ * the microseconds of that and of the model's choice.  A convolution that may
+ * be cuDNN's has another row (codegen/cuda_choice.h): who is to compute it,
+ * alone
+ * (-) or because all are better with one (all), the microseconds of a whole
+ * step of training then and otherwise.  What was measured for other kernels is
+ * never found, so it does no harm. */
 #ifndef TGC_TILES_H
 #define TGC_TILES_H
 
@@ -21,7 +26,7 @@
 enum { TILES_NAME = 96, TILES_WORD = 32, TILES_DEVICE = 128 };
 
 typedef struct TileRow {
-    char name[TILES_NAME]; /* of the model's kernel */
+    char name[TILES_NAME]; /* of the model's kernel, or of a convolution */
     char who[TILES_WORD], tile[TILES_WORD];
     double best, model; /* microseconds */
 } TileRow;
