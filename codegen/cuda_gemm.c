@@ -293,13 +293,14 @@ const Tile *tile_named(const Problem *p, const char *name)
 int64_t cuda_gemm_call(const Type *x, const Type *w, const Type *y,
                        int64_t groups)
 {
+    int64_t batch = x->dim[0], pixels = type_elements(y) / y->dim[1];
     Problem p = {.kind = PROBLEM_GRAD_WEIGHT,
                  .dtype = x->dtype,
                  .m = type_elements(w) / w->dim[0],
                  .n = w->dim[0] / groups,
+                 .k = pixels,
                  .batches = groups,
                  .parts = 1};
-    int64_t batch = x->dim[0], pixels = type_elements(y) / y->dim[1];
     const Tile *t = choose_tile(&p);
     int64_t parts = up(BLOCKS_WANTED, blocks_of(&p, t, t->bm));
     int64_t bytes = type_elements(w) * 4;
