@@ -35,6 +35,11 @@ static int64_t batch_of(const Module *m)
     return (int64_t)settings_number(&m->settings, "batch");
 }
 
+static int64_t parts_of(const Module *m)
+{
+    return (int64_t)settings_number(&m->settings, "accumulate");
+}
+
 /* ---- what runs twice ------------------------------------------------------
  */
 
@@ -85,51 +90,6 @@ void budget_print_repeats(const Repeats *r, FILE *out)
 
 /* ---- other batches ------------------------------------------------------- */
 
-/* What the module needs at this batch; -1: it does not compile. */
-static int64_t need_at(const Budget *b, int64_t batch)
-{
-    char set[40];
-    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
-    Module *m = b->again(b->user, (const char *const[]){set, NULL});
-    if (!m)
-        return -1;
-    int64_t need = budget_need(b->target, m);
-    module_free(m);
-    return need;
-}
-
-/* Doubles from `fits` up to where it does not, then halves the distance.
- * Larger batches need more, but for a few percent of luck in placement. */
-int64_t budget_largest_batch(const Budget *b, const Module *m, int64_t *need)
-{
-    int64_t budget = budget_of(m), batch = batch_of(m), fits = 0;
-    int64_t too_many = batch;
-    *need = budget_need(b->target, m);
-    if (*need <= budget) {
-        fits = batch;
-        while (fits == too_many && too_many < BATCH_MOST) {
-            int64_t now = need_at(b, too_many *= 2);
-            if (now >= 0 && now <= budget) {
-                fits = too_many;
-                *need = now;
-            }
-        }
-    }
-    while (too_many - fits > 1) {
-        int64_t middle = fits + (too_many - fits) / 2;
-        int64_t now = need_at(b, middle);
-        if (now >= 0 && now <= budget) {
-            fits = middle;
-            *need = now;
-        } else {
-            too_many = middle;
-        }
-    }
-    return fits;
-}
-
-/* ---- the refusal --------------------------------------------------------- */
-
 static int64_t states_bytes(const Module *m)
 {
     int64_t sum = 0;
@@ -138,7 +98,97 @@ static int64_t states_bytes(const Module *m)
     return sum;
 }
 
-enum { REMEDIES_MOST = 8, SET_SIZE = 64 };
+/* The search for the largest batch: of `fits` parts' images it does, of `over`
+ * it does not. */
+typedef struct Batches {
+    const Budget *b;
+    int64_t parts;         /* a batch is a multiple of */
+    int64_t budget, fixed; /* bytes; those that no batch takes less than */
+    int64_t fits, need;
+    int64_t over, over_need; /* 0: it does not compile */
+    Module *best;            /* of `fits`; NULL: the one that was given */
+} Batches;
+
+static Module *module_at(const Budget *b, const char *key, int64_t value)
+{
+    char set[64];
+    snprintf(set, sizeof set, "%s=%lld", key, (long long)value);
+    return b->again(b->user, (const char *const[]){set, NULL});
+}
+
+static void try_batch(Batches *s, int64_t images)
+{
+    Module *m = module_at(s->b, "batch", images * s->parts);
+    int64_t need = m ? budget_need(s->b->target, m) : 0;
+    if (m && need <= s->budget) {
+        module_free(s->best);
+        s->best = m;
+        s->fits = images;
+        s->need = need;
+    } else {
+        module_free(m);
+        s->over = images;
+        s->over_need = need;
+    }
+}
+
+/* Where bytes would be the budget if they grew as the images do: close to the
+ * answer from above. */
+static int64_t on_the_line(const Batches *s)
+{
+    double share =
+        (double)(s->budget - s->fixed) / (double)(s->over_need - s->fixed);
+    int64_t images = (int64_t)(share * (double)s->over);
+    if (images <= s->fits)
+        return s->fits + 1;
+    return images < s->over ? images : s->over - 1;
+}
+
+/* Larger batches need more, but for a few percent of luck in placement. */
+static void find_between(Batches *s)
+{
+    enum { LINES = 3 }; /* then it is no line */
+    for (int lines = 0; s->over - s->fits > 1;) {
+        int64_t over = s->over;
+        bool line = s->over_need > s->fixed && lines < LINES;
+        try_batch(s, line ? on_the_line(s) : s->fits + (over - s->fits) / 2);
+        lines = s->over < over ? lines + 1 : LINES;
+    }
+}
+
+static Batches batches_find(const Budget *b, const Module *m)
+{
+    int64_t parts = parts_of(m), images = batch_of(m) / parts;
+    int64_t need = budget_need(b->target, m);
+    Batches s = {.b = b,
+                 .parts = parts,
+                 .budget = budget_of(m),
+                 .fixed = states_bytes(m) + target_program(b->target, m)};
+    if (need > s.budget) {
+        s.over = images;
+        s.over_need = need;
+    } else {
+        s.fits = images;
+        s.need = need;
+        while (!s.over && images * parts < BATCH_MOST)
+            try_batch(&s, images *= 2);
+    }
+    if (s.over)
+        find_between(&s);
+    return s;
+}
+
+int64_t budget_largest_batch(const Budget *b, const Module *m, int64_t *need)
+{
+    Batches s = batches_find(b, m);
+    *need = s.fits ? s.need : budget_need(b->target, m);
+    module_free(s.best);
+    return s.fits * s.parts;
+}
+
+/* ---- the refusal --------------------------------------------------------- */
+
+enum { REMEDIES_MOST = 8 };
 
 typedef struct Remedy {
     char what[128];
@@ -164,10 +214,9 @@ static void add_remedy(Remedies *r, const Module *m, const char *what)
     x->seconds = all.all * (double)r->batch / (double)batch_of(m);
 }
 
-/* The model with these settings, where it fits then. */
-static bool try_remedy(Remedies *r, const char *set, const char *what)
+/* The model with a setting, where it fits then. */
+static bool try_remedy(Remedies *r, Module *m, const char *what)
 {
-    Module *m = r->b->again(r->b->user, (const char *const[]){set, NULL});
     bool fits = m && budget_need(r->b->target, m) <= r->budget;
     if (fits)
         add_remedy(r, m, what);
@@ -177,36 +226,46 @@ static bool try_remedy(Remedies *r, const char *set, const char *what)
 
 static void try_half(Remedies *r, const Module *m)
 {
+    static const char *const half[] = {"bf16", "f16"};
+    char set[32], what[64];
     if (strcmp(settings_text(&m->settings, "precision"), "f32"))
         return;
-    try_remedy(r, "precision=bf16", "--set precision=bf16: half the bytes");
-    try_remedy(r, "precision=f16", "--set precision=f16: half the bytes");
-}
-
-/* The fewest parts that do, of powers of two: the same step. */
-static void try_parts(Remedies *r, const Module *m)
-{
-    char set[SET_SIZE], what[128];
-    int64_t now = (int64_t)settings_number(&m->settings, "accumulate");
-    bool done = false;
-    for (int64_t k = 2 * now; !done && k <= r->batch && r->batch % k == 0;
-         k *= 2) {
-        snprintf(set, sizeof set, "accumulate=%lld", (long long)k);
-        snprintf(what, sizeof what,
-                 "--set accumulate=%lld: the same batch in parts of %lld",
-                 (long long)k, (long long)(r->batch / k));
-        done = try_remedy(r, set, what);
+    for (int i = 0; i < 2; i++) {
+        snprintf(set, sizeof set, "precision=%s", half[i]);
+        snprintf(what, sizeof what, "--set %s: half the bytes", set);
+        try_remedy(r, r->b->again(r->b->user, (const char *const[]){set, NULL}),
+                   what);
     }
 }
 
-static bool try_smaller(Remedies *r, const Module *m)
+/* False: not even one image a part fits; largest: images of a part that do. */
+static bool try_smaller(Remedies *r, const Module *m, int64_t *largest)
 {
-    char set[SET_SIZE], what[128];
-    int64_t need, batch = budget_largest_batch(r->b, m, &need);
-    snprintf(set, sizeof set, "batch=%lld", (long long)batch);
+    char what[128];
+    Batches s = batches_find(r->b, m);
+    *largest = s.fits;
+    if (!s.fits)
+        return false;
     snprintf(what, sizeof what, "--set batch=%lld: the largest batch that fits",
-             (long long)batch);
-    return batch > 0 && try_remedy(r, set, what);
+             (long long)(s.fits * s.parts));
+    return try_remedy(r, s.best, what);
+}
+
+/* The fewest parts that do, of powers of two: the same step.  A part needs what
+ * a batch of its size does, and sums of gradients. */
+static void try_parts(Remedies *r, const Module *m, int64_t largest)
+{
+    char what[128];
+    bool done = largest == 0;
+    for (int64_t k = 2 * parts_of(m);
+         !done && k <= r->batch && r->batch % k == 0; k *= 2) {
+        if (r->batch / k > largest)
+            continue;
+        snprintf(what, sizeof what,
+                 "--set accumulate=%lld: the same batch in parts of %lld",
+                 (long long)k, (long long)(r->batch / k));
+        done = try_remedy(r, module_at(r->b, "accumulate", k), what);
+    }
 }
 
 static int by_seconds(const void *a, const void *b)
@@ -224,9 +283,10 @@ static void print_remedies(const Budget *b, const Module *m, int64_t need,
              "--memory %lldKiB: the smallest budget, all else as it is",
              (long long)((need + 1023) / 1024));
     add_remedy(&r, m, what);
+    int64_t largest;
     try_half(&r, m);
-    try_parts(&r, m);
-    bool any = try_smaller(&r, m);
+    bool any = try_smaller(&r, m, &largest);
+    try_parts(&r, m, largest);
     qsort(r.item, (size_t)r.n, sizeof *r.item, by_seconds);
     fprintf(out,
             "what would do, the fastest first (planned peak; time of %lld "

@@ -64,8 +64,8 @@ Outcome trial_measure(const Trial *t, Graph *g)
     if (ordered) {
         Arena *a = arena_new();
         Steps s = graph_steps(ordered, a);
-        int64_t tables = target_tables(t->c->target, ordered);
-        out.bytes = memory_measure(ordered, t->c, t->base);
+        int64_t tables = t->c->target->step_bytes * s.n;
+        out.bytes = memory_measure(ordered, t->c, &s, t->base);
         if (out.bytes >= 0)
             out.bytes += tables;
         out.seconds = seconds_again(ordered, &s, t->c->target);
@@ -78,14 +78,11 @@ Outcome trial_measure(const Trial *t, Graph *g)
     return out;
 }
 
-Outcome trial_run(const Trial *t, const Again *again, Graph **made)
+Outcome trial_run(const Trial *t, const Again *again)
 {
     Graph *g = chain_rewrite(t->chain, t->g, again);
     Outcome out = trial_measure(t, g);
-    if (made)
-        *made = g;
-    else
-        graph_free(g);
+    graph_free(g);
     return out;
 }
 
@@ -105,7 +102,7 @@ static Again *try_rung(const Search *s, int rung, Outcome *out)
     if (!chain_choose(&s->chain, rung_bytes(s, rung), &choice))
         return NULL;
     Again *again = chain_again(&s->chain, &choice, s->arena);
-    *out = trial_run(&s->trial, again, NULL);
+    *out = trial_run(&s->trial, again);
     return out->bytes >= 0 ? again : NULL;
 }
 
@@ -135,20 +132,8 @@ static Again *search_rungs(const Search *s)
 
 /* ---- a graph ------------------------------------------------------------- */
 
-/* Arena and tables of the graph as it will be planned; -1: it cannot be. */
-static int64_t measure(Graph *g, PassContext *c, int64_t base)
-{
-    Graph *ordered = schedule_graph(g, c);
-    int64_t bytes = ordered ? memory_measure(ordered, c, base) : -1;
-    if (bytes >= 0)
-        bytes += target_tables(c->target, ordered);
-    graph_free(ordered);
-    return bytes;
-}
-
 static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
 {
-    Graph *now = NULL;
     Search s = {.arena = arena_new()};
     bool *joined;
     g = split_prologues(g, s.arena, &joined);
@@ -167,12 +152,12 @@ static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
     Graph *other = search_exact(&s.trial, &exact, &sure);
     if (!other || !sure)
         search_near(&s.trial, again);
-    best = trial_run(&s.trial, again, &now);
-    if (other && outcome_is_better(&exact, &best)) {
-        graph_free(now);
-        now = other;
-    } else {
-        graph_free(other);
+    Graph *now = chain_rewrite(&s.chain, g, again);
+    if (other) {
+        best = trial_measure(&s.trial, now);
+        bool wins = outcome_is_better(&exact, &best);
+        graph_free(wins ? now : other);
+        now = wins ? other : now;
     }
     arena_free(s.arena);
     graph_free(g);
@@ -182,8 +167,10 @@ static Graph *drop_some(Graph *g, PassContext *c, int64_t base, int64_t budget)
 static Graph *checkpoint_graph(Graph *g, PassContext *c, int64_t base,
                                int64_t budget)
 {
-    int64_t bytes = measure(g, c, base);
-    return bytes > budget ? drop_some(g, c, base, budget) : g;
+    Trial as_it_is = {.g = g, .c = c, .base = base, .budget = budget};
+    return trial_measure(&as_it_is, g).bytes > budget
+               ? drop_some(g, c, base, budget)
+               : g;
 }
 
 /* Bytes for the arena of graph i and its tables.  Of the graphs that are not

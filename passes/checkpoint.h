@@ -63,6 +63,10 @@ typedef struct Choice {
  * the group right before it. */
 Graph *split_prologues(Graph *g, Arena *a, bool **joined);
 
+/* Has the step results that the pass may drop, and how many steps have? */
+bool chain_is_value(const Chain *c, uint32_t step);
+uint32_t chain_values(const Chain *c);
+
 /* By node: does the loss depend on it? */
 bool *chain_forward(const Graph *g, Arena *a);
 Chain chain_find(const Graph *g, const Target *t, Arena *a);
@@ -100,10 +104,8 @@ typedef struct Trial {
     PassContext *c;
     int64_t base, budget; /* where activations begin; for arena and tables */
 } Trial;
-/* The rewritten graph where `made` is not NULL; the caller frees it. */
-Outcome trial_run(const Trial *t, const Again *again, Graph **made);
-
-Outcome trial_measure(const Trial *t, Graph *g);
+Outcome trial_run(const Trial *t, const Again *again);
+Outcome trial_measure(const Trial *t, Graph *g); /* rewritten already */
 
 /* Graphs of few large values: the best way there is; NULL: it has more.
  * sure: it could be placed as it is; else another may be better. */

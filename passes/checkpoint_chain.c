@@ -191,6 +191,20 @@ Chain chain_find(const Graph *g, const Target *t, Arena *a)
     return c;
 }
 
+bool chain_is_value(const Chain *c, uint32_t step)
+{
+    const Forward *f = &c->step[step];
+    return f->forward && !f->free && f->big;
+}
+
+uint32_t chain_values(const Chain *c)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < c->steps.n; k++)
+        n += chain_is_value(c, k);
+    return n;
+}
+
 /* ---- states -------------------------------------------------------------- */
 
 /* Blocks before and at `block` are decided: how the last segment of them is,

@@ -452,12 +452,15 @@ static Graph *search(Exact *x, Outcome *out, bool *sure)
 Graph *search_exact(const Trial *t, Outcome *out, bool *sure)
 {
     *sure = false;
+    if (chain_values(t->chain) > VALUES_MOST)
+        return NULL;
     Exact x = {.t = t, .arena = arena_new()};
     Graph *made = NULL;
     x.g = schedule_graph(t->g, t->c);
-    if (x.g && memory_measure(x.g, t->c, t->base) >= 0) {
+    if (x.g) {
         x.chain = chain_find(x.g, t->c->target, x.arena);
-        if (find_ops(&x)) {
+        if (memory_measure(x.g, t->c, &x.chain.steps, t->base) >= 0 &&
+            find_ops(&x)) {
             size_t n = (size_t)(x.n_ops + 1) << x.n;
             x.best = arena_array(x.arena, n, sizeof *x.best);
             x.from = arena_array(x.arena, n, sizeof *x.from);

@@ -31,19 +31,13 @@ bool outcome_is_better(const Outcome *a, const Outcome *b)
            (a->seconds == b->seconds && a->bytes < b->bytes);
 }
 
-/* Steps that something would be won by dropping; false: too many. */
-static bool find_steps(Near *x)
+/* Steps that something would be won by dropping. */
+static void find_steps(Near *x)
 {
     const Chain *c = x->t->chain;
-    for (uint32_t k = 0; k < c->steps.n; k++) {
-        const Forward *f = &c->step[k];
-        if (!f->forward || f->free || !f->big)
-            continue;
-        if (x->n == STEPS_MOST)
-            return false;
-        x->step[x->n++] = k;
-    }
-    return x->n > 0;
+    for (uint32_t k = 0; k < c->steps.n; k++)
+        if (chain_is_value(c, k))
+            x->step[x->n++] = k;
 }
 
 typedef struct Change {
@@ -60,7 +54,7 @@ static void try_change(Near *x, Change c, Change *best)
         return;
     *b = c.to_b;
     *a = c.to_a;
-    c.out = trial_run(x->t, x->again, NULL);
+    c.out = trial_run(x->t, x->again);
     *b = was_b;
     *a = was_a;
     if (outcome_is_better(&c.out, &best->out))
@@ -103,19 +97,19 @@ static bool improve(Near *x)
 bool search_near(const Trial *t, Again *again)
 {
     Near x = {.t = t};
+    uint32_t values = chain_values(t->chain);
+    if (!values || values > STEPS_MOST)
+        return false;
     Arena *a = arena_new();
     size_t size = t->chain->steps.n * sizeof *again;
-    Outcome best = trial_run(t, again, NULL);
+    Outcome best = trial_run(t, again);
     bool any = false;
-    if (!find_steps(&x)) {
-        arena_free(a);
-        return false;
-    }
+    find_steps(&x);
     for (int start = 0; start <= AGAIN_KINDS; start++) {
         x.again = arena_copy(a, again, size);
         for (uint32_t i = 0; i < x.n && start < AGAIN_KINDS; i++)
             x.again[x.step[i]] = (Again)start;
-        x.now = trial_run(t, x.again, NULL);
+        x.now = trial_run(t, x.again);
         for (int round = 0; round < ROUNDS && improve(&x); round++) {
         }
         if (!outcome_is_better(&x.now, &best))

@@ -336,26 +336,28 @@ static void start_plan(Graph *g)
     g->memory = plan;
 }
 
-static Planner planner_of(Graph *g, PassContext *c)
+/* steps: those of the graph, where they are known. */
+static Planner planner_of(Graph *g, PassContext *c, const Steps *steps)
 {
     start_plan(g);
     Planner p = {.g = g, .c = c, .arena = arena_new(), .plan = g->memory};
-    p.steps = graph_steps(g, p.arena);
+    p.steps = steps ? *steps : graph_steps(g, p.arena);
     return p;
 }
 
 /* Where states and inputs of the graph end. */
 static int64_t fixed_end(Graph *g, PassContext *c)
 {
-    Planner p = planner_of(g, c);
+    Planner p = planner_of(g, c, NULL);
     int64_t end = add_inputs(&p, add_states(&p));
     arena_free(p.arena);
     return end;
 }
 
-static bool plan_graph(Graph *g, PassContext *c, int64_t base)
+static bool plan_graph(Graph *g, PassContext *c, const Steps *steps,
+                       int64_t base)
 {
-    Planner p = planner_of(g, c);
+    Planner p = planner_of(g, c, steps);
     add_inputs(&p, add_states(&p));
     uint32_t fixed = p.plan->n_buffers;
     find_reads(&p);
@@ -380,9 +382,9 @@ int64_t memory_base(Module *m, PassContext *c)
     return base;
 }
 
-int64_t memory_measure(Graph *g, PassContext *c, int64_t base)
+int64_t memory_measure(Graph *g, PassContext *c, const Steps *s, int64_t base)
 {
-    return plan_graph(g, c, base) ? g->memory->arena_bytes : -1;
+    return plan_graph(g, c, s, base) ? g->memory->arena_bytes : -1;
 }
 
 bool memory_sizes_fit(const Module *m, PassContext *c)
@@ -401,7 +403,7 @@ static bool run(Module *m, PassContext *c)
     for (size_t i = 0; i < m->n_graphs; i++) {
         Graph *g = m->graph[i];
         Error e = {{0}};
-        if (!plan_graph(g, c, base))
+        if (!plan_graph(g, c, NULL, base))
             return false;
         if (!memory_verify(g, m->graph[0]->memory, &e))
             return pass_fail(c, 0, "bug: memory of graph %s: %s", g->name,

@@ -26,9 +26,9 @@ void memory_place(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base,
 bool memory_sizes_fit(const Module *m, PassContext *c);
 /* Where what a graph computes may begin: behind states and inputs of all. */
 int64_t memory_base(Module *m, PassContext *c);
-/* Arena that the graph takes, and its plan at Graph.memory; -1: it cannot be
- * planned.  The pass itself, for one graph. */
-int64_t memory_measure(Graph *g, PassContext *c, int64_t base);
+/* Arena that the graph of these steps takes, and its plan at Graph.memory; -1:
+ * it cannot be planned.  The pass itself, for one graph. */
+int64_t memory_measure(Graph *g, PassContext *c, const Steps *s, int64_t base);
 
 /* Whether the plan keeps its promises: every value that a step touches has a
  * buffer of its size, live at that step, aligned and within the arena; no two

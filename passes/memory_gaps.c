@@ -169,8 +169,8 @@ static void merge(Gaps *g, const Spans *list, uint32_t first, uint32_t last)
     Spans *now = &g->merged[0], *to = &g->merged[1];
     to->n = 0;
     for (size_t i = 0, k = 0; i < now->n || k < list->n;) {
-        bool old = k == list->n || (i < now->n && now->span[i].offset <=
-                                                      list->span[k].offset);
+        bool old = k == list->n ||
+                   (i < now->n && now->span[i].offset <= list->span[k].offset);
         const Span *x = old ? &now->span[i++] : &list->span[k++];
         Span *before = to->n ? &to->span[to->n - 1] : NULL;
         if (x->first > last || x->last < first)

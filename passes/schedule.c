@@ -380,9 +380,9 @@ static void run_step(Run *r, uint32_t k)
             make_ready(r, s->after.item[i]);
 }
 
-/* Fills s->order with the order given, as far as steps may run in it, or with
+/* Fills `order` with the order given, as far as steps may run in it, or with
  * what frees memory first.  Returns the most bytes live at a time. */
-static double run_all(Schedule *s, bool freeing_first)
+static double run_all(Schedule *s, bool freeing_first, uint32_t *order)
 {
     Run r;
     run_start(&r, s);
@@ -395,7 +395,7 @@ static double run_all(Schedule *s, bool freeing_first)
         uint32_t k = s->at[heap_pop(r.freeing.n ? &r.freeing : &r.ready)];
         if (r.done[k])
             continue; /* it was in both */
-        s->order[n++] = k;
+        order[n++] = k;
         run_step(&r, k);
     }
     assert(n == s->steps.n && "no steps wait for each other");
@@ -467,12 +467,8 @@ static bool reads_changing(const Graph *g, uint32_t id, const bool *changes)
 
 /* A new graph in which such roots read copies, so that no two updates wait for
  * each other (two states that are swapped), and outputs stay as they are. */
-static Graph *copy_old_values(Graph *g)
+static Graph *copy_old_values(Graph *g, const bool *changes)
 {
-    bool *changes = arena_array(g->arena, g->module->n_states, sizeof *changes);
-    for (uint32_t id = 1; id < g->n_nodes; id++)
-        if (state_updated(g, id) >= 0)
-            changes[state_updated(g, id)] = true;
     Rewrite r;
     rewrite_begin(&r, g);
     for (uint32_t id = 1; id < g->n_nodes; id++) {
@@ -489,24 +485,42 @@ static Graph *copy_old_values(Graph *g)
     return rewrite_end(&r);
 }
 
+/* The graph itself where no root does. */
+static Graph *with_old_values(Graph *g)
+{
+    Arena *a = arena_new();
+    bool any = false;
+    bool *changes = arena_array(a, g->module->n_states, sizeof *changes);
+    for (uint32_t id = 1; id < g->n_nodes; id++)
+        if (state_updated(g, id) >= 0)
+            changes[state_updated(g, id)] = true;
+    for (uint32_t id = 1; id < g->n_nodes && !any; id++)
+        any = reads_changing(g, id, changes);
+    Graph *now = any ? copy_old_values(g, changes) : g;
+    arena_free(a);
+    return now;
+}
+
 /* ---- the pass ----------------------------------------------------------- */
 
 Graph *schedule_graph(Graph *from, PassContext *c)
 {
     (void)c;
-    Graph *g = copy_old_values(from);
+    Graph *g = with_old_values(from);
     Schedule s = {.g = g, .arena = arena_new()};
     s.steps = graph_steps(g, s.arena);
-    s.order = arena_array(s.arena, s.steps.n, sizeof *s.order);
     find_edges(&s);
     find_bytes(&s);
     find_turns(&s);
-    double freeing_first = run_all(&s, true);
-    if (run_all(&s, false) >= freeing_first)
-        run_all(&s, true);
+    uint32_t *as_given = arena_array(s.arena, s.steps.n, sizeof *as_given);
+    s.order = arena_array(s.arena, s.steps.n, sizeof *s.order);
+    double freeing_first = run_all(&s, true, s.order);
+    if (run_all(&s, false, as_given) < freeing_first)
+        s.order = as_given;
     Graph *now = write_graph(g, &s);
     arena_free(s.arena);
-    graph_free(g);
+    if (g != from)
+        graph_free(g);
     return now;
 }
 

@@ -450,8 +450,8 @@ static void compare(Tally *tally, uint64_t seed, bool chain)
     Module *m = net_with_gradients(seed, chain, &c);
     int64_t base = memory_base(m, &c);
     run_pass(&pass_schedule, m, &c);
-    int64_t most = memory_measure(m->graph[0], &c, base);
     Chain chain_of = chain_find(m->graph[0], &t, a);
+    int64_t most = memory_measure(m->graph[0], &c, &chain_of.steps, base);
     Problem p = problem_of(&chain_of, &t, a);
     double all = all_seconds(m->graph[0], &t), forward = 0;
     for (int i = 0; i < p.n; i++)
