@@ -228,6 +228,41 @@ def check_autotune(checks, f):
                    "--autotune without cuDNN")
 
 
+# In the place of the C compiler: what it "links" is a program that says that it
+# was run, and writes the file of tiles that it is given.
+COMPILER = """#!/bin/sh
+while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
+case $out in *.o) : >"$out"; exit ;; esac
+cat >"$out" <<END
+#!/bin/sh
+echo "\\$1 \\$2" >>{log}
+cp {tiles} "\\$3"
+END
+chmod +x "$out"
+"""
+
+
+def check_rounds(checks, f, names):
+    """A mixture is timed once more, as a whole."""
+    cc, log = f.path("cc"), f.path("rounds")
+    with open(cc, "w", encoding="utf-8") as file:
+        file.write(COMPILER.format(log=log, tiles=f.path("mix")))
+    os.chmod(cc, 0o755)
+    half = {n: "tgc" if kind_of(n) == "conv" else "cudnn" for n in names}
+    for what, rows, options, rounds in (
+            ("a mixture", half, ("--cudnn",), 2),
+            ("all cuDNN's", dict.fromkeys(names, "cudnn"), ("--cudnn",), 1),
+            ("all tgc's", dict.fromkeys(names, "tgc"), ("--cudnn",), 1),
+            ("not asked for", half, (), 1)):
+        write_rows(f, rows)
+        open(log, "w", encoding="utf-8").close()
+        f.compile("rounds.out", *options, "--autotune", "--tune-file",
+                  f.path("rounds.tiles"), CC=cc).must()
+        with open(log, encoding="utf-8") as file:
+            checks.equal(file.read(), "bench --tune\n" * rounds,
+                         f"{what}: timed in {rounds}")
+
+
 def main():
     checks = t.Checks()
     f = Fixture()
@@ -237,6 +272,7 @@ def main():
     check_mixture(checks, f, names)
     check_defaults(checks, f, names)
     check_again(checks, f, names)
+    check_rounds(checks, f, names)
     check_autotune(checks, f)
     checks.done()
 

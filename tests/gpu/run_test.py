@@ -75,6 +75,11 @@ def check_result(checks, run, result, seen):
         checks.that(rows[name]["ms"] > 0, name)
     checks.that(rows["cuDNN lenet f16"]["convolutions_ms"]["conv"] > 0,
                 "convolutions by the emulator's cuDNN")
+    chosen = rows["cuDNN lenet f16, chosen"]
+    checks.that(chosen["ms"] > 0 and
+                any(c["why"].startswith("timed: ") for c in
+                    chosen["convolutions"]), "and by whom each is faster",
+                chosen)
     with open(seen, encoding="utf-8") as file:
         tools = set(file.read().split())
     checks.equal(tools, {"memcheck", "racecheck", "synccheck"}, "sanitizers")
