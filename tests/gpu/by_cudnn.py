@@ -133,7 +133,7 @@ def cudnn(task):
         models.compile_for_gpu(task, theirs)
         rows += [measured(task, f"{what}, tgc's", ours, STEPS),
                  measured(task, f"{what}, cuDNN's", theirs, STEPS)]
-        if task.left() < 90:
+        if task.left() < 150:
             rows.append(task.no_time(f"{what}, chosen"))
         else:
             rows.append(chosen(task, f"{what}, chosen", theirs, 2, TURNS,
