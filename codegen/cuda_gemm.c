@@ -339,6 +339,20 @@ int64_t cuda_gemm_tile(const Graph *g, const Node *n)
     return choose_tile(&p)->bm;
 }
 
+/* The best of those with a patch where the best is one without, or the other
+ * way round: what caches make of either is for a GPU to say. */
+static void put_other_second(const Tile **sorted, int n)
+{
+    int other = 1;
+    while (other < n && sorted[other]->halo == sorted[0]->halo)
+        other++;
+    if (other >= n)
+        return;
+    const Tile *t = sorted[other];
+    memmove(&sorted[2], &sorted[1], (size_t)(other - 1) * sizeof *sorted);
+    sorted[1] = t;
+}
+
 int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
                     Arena *a)
 {
@@ -355,6 +369,7 @@ int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
             sorted[at] = sorted[at - 1];
         sorted[at] = &tile_table[i];
     }
+    put_other_second(sorted, found);
     found = found < most ? found : most;
     for (int i = 0; i < found; i++)
         tile[i] = tile_name(sorted[i], a);

@@ -35,10 +35,11 @@ int64_t cuda_gemm_unit(const Type *t, const int64_t *axes, int n_axes,
 bool cuda_gemm_print(const Graph *g, const Step *s, const char *name,
                      const char *tile, FILE *out, CudaGemm *c, Error *e);
 
-/* Names of tiles for such a node, at most so many, the best by the model first:
- * "64x32/2x2", results of a block, then of a thread (half types: warps of a
- * block; "/halo": as cuda_halo.cuh does it).  Whether what is fused around it
- * fits one, its printing says.  How many there are. */
+/* Names of tiles for such a node, at most so many, the best by the model first
+ * and, where there are tiles with a patch and without, the best of the others
+ * second: "64x32/2x2", results of a block, then of a thread (half types: warps
+ * of a block), "/halo" with a patch.  Whether what is fused around it fits one,
+ * its printing says.  How many there are. */
 int cuda_gemm_tiles(const Graph *g, const Node *n, const char **tile, int most,
                     Arena *a);
 

@@ -11,7 +11,8 @@ enum {
     MMA_K = 16,      /* k that the matrix unit multiplies at once */
     LINE_SPARE = 8,  /* elements between lines in shared memory */
     SLICE_MOST = 64, /* channels, where they do not come all at once */
-    STAGES_MOST = 3  /* tiles of b under way */
+    STAGES_MOST = 3, /* tiles of b under way */
+    PIXELS_MOST = INT32_MAX / 2
 };
 
 static int64_t up(int64_t a, int64_t b)
@@ -30,9 +31,9 @@ static int64_t crossings(int64_t rows, int64_t length)
     return length % rows == 0 ? 0 : up(rows - 1, length) / length;
 }
 
-/* Pixels from the first that such rows need to the last, and in all images, the
- * padding among them. */
-static int64_t patch_of(const Problem *p, int64_t rows, int64_t *all)
+/* Pixels from the first that such rows need to the last, the padding among
+ * them; 0: all images have more of them than are counted in int. */
+static int64_t patch_of(const Problem *p, int64_t rows)
 {
     bool conv = p->kind == PROBLEM_CONV;
     const int64_t *dim = conv ? &p->y_dim[2] : &p->x_dim[2];
@@ -49,11 +50,12 @@ static int64_t patch_of(const Problem *p, int64_t rows, int64_t *all)
         length *= dim[d];
         counted = step * dim[d];
         below *= (dim[d] - 1) * stride + far + 1;
+        if (below > PIXELS_MOST)
+            return 0;
     }
     if (below > counted)
         span += crossings(rows, length) * (below - counted);
-    *all = below * p->x_dim[0];
-    return span + reach + 1;
+    return below > PIXELS_MOST / p->x_dim[0] ? 0 : span + reach + 1;
 }
 
 /* ---- shared memory ------------------------------------------------------ */
@@ -88,14 +90,14 @@ bool halo_of(const Problem *p, const Tile *t, int rows, Halo *h)
     bool conv = p->kind == PROBLEM_CONV, even = true;
     for (int d = 0; d < SPATIAL; d++)
         even &= conv || p->stride[d] == 1;
-    int64_t taps = p->w_dim[2] * p->w_dim[3] * p->w_dim[4], all;
+    int64_t taps = p->w_dim[2] * p->w_dim[3] * p->w_dim[4];
     if ((!conv && p->kind != PROBLEM_GRAD_INPUT) || !even || taps < 2 ||
         operand_vector(p, 0) != VECTOR || operand_vector(p, 1) != VECTOR)
         return false;
     *h = (Halo){.taps = taps};
-    h->patch = patch_of(p, rows < p->m ? rows : p->m, &all);
+    h->patch = patch_of(p, rows < p->m ? rows : p->m);
     int64_t channels = up(p->k / taps, MMA_K);
-    if (all > INT32_MAX / 2)
+    if (!h->patch)
         return false;
     for (h->slice = channels; h->slice >= MMA_K;
          h->slice = h->slice > SLICE_MOST ? SLICE_MOST

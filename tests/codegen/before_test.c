@@ -28,7 +28,19 @@ static const Shape shape_table[] = {
     {5, 24, 3, 3, 40, 1, 1, 1, 1},
 };
 
-enum { SHAPES = sizeof shape_table / sizeof *shape_table };
+/* Half types, where what is computed is shared by the taps: a width of 5, 5x5
+ * taps, a height of 1, channels that come in slices. */
+static const Shape half_table[] = {
+    {1, 24, 6, 5, 40, 5, 1, 1, 1},
+    {7, 16, 1, 9, 24, 3, 1, 1, 1},
+    {1, 200, 7, 9, 24, 3, 1, 1, 1},
+    {3, 16, 9, 5, 16, 3, 2, 2, 1},
+};
+
+enum {
+    SHAPES = sizeof shape_table / sizeof *shape_table,
+    HALF_SHAPES = sizeof half_table / sizeof *half_table
+};
 
 typedef enum Kind {
     KIND_NORM,     /* conv of relu(x scale + shift) */
@@ -216,6 +228,11 @@ static void add_matmul(Checks *c, DType type, int rows, int k, int columns)
 static void check_type(DType type, int shapes)
 {
     Checks *c = checks_new();
+    for (int i = 0; dtype_is_half(type) && i < HALF_SHAPES; i++)
+        for (Kind k = 0; k < KIND_WEIGHT; k++)
+            add(c, &half_table[i], type, k);
+    if (dtype_is_half(type))
+        checks_want(c, " SLICES = 4;");
     for (int i = 0; i < shapes; i++)
         for (Kind k = 0; k < KINDS; k++)
             add(c, &shape_table[i], type, k);
