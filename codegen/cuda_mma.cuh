@@ -141,10 +141,14 @@ __device__ inline void tgc_put_sums(typename P::R *y,
 #pragma unroll
         for (int j = 0; j < WN / 8; j++)
 #pragma unroll
-            for (int u = 0; u < 4; u++)
-                tgc_narrow(sum[i][j][u],
-                           &lines[(m + i * 16 + q + u / 2 * 8) * LINE + n +
-                                  j * 8 + p + u % 2]);
+            for (int u = 0; u < 4; u += 2) {
+                tgc_vec<R, 2> two;
+                tgc_narrow(sum[i][j][u], &two.v[0]);
+                tgc_narrow(sum[i][j][u + 1], &two.v[1]);
+                tgc_store(
+                    &lines[(m + i * 16 + q + u / 2 * 8) * LINE + n + j * 8 + p],
+                    two);
+            }
     __syncthreads();
     for (int i = (int)threadIdx.x; P::KEPT && i < P::BM * P::BN / V;
          i += P::THREADS) {
@@ -153,6 +157,31 @@ __device__ inline void tgc_put_sums(typename P::R *y,
             tgc_store(y + Y::place(block.m + row, block.n + column, block.batch,
                                    block.part),
                       tgc_load<V>(&lines[row * LINE + column]));
+    }
+}
+
+/* The products of a tile of each, which lie one behind the other: this warp's
+ * rows from m on, columns from n on. */
+template <class P, class TileA, class TileB, int WM, int WN>
+__device__ inline void tgc_multiply(const typename P::T *tile, int m, int n,
+                                    float (&sum)[WM / 16][WN / 8][4])
+{
+#pragma unroll
+    for (int k = 0; k < P::BK; k += 16) {
+        uint32_t rows[WM / 16][4], columns[WN / 16][4];
+#pragma unroll
+        for (int i = 0; i < WM / 16; i++)
+            TileA::read(rows[i], tile, m + i * 16, k, false);
+#pragma unroll
+        for (int j = 0; j < WN / 16; j++)
+            TileB::read(columns[j], tile + TileA::ELEMENTS, n + j * 16, k,
+                        true);
+#pragma unroll
+        for (int i = 0; i < WM / 16; i++)
+#pragma unroll
+            for (int j = 0; j < WN / 8; j++)
+                tgc_mma(typename P::T(), sum[i][j], rows[i],
+                        &columns[j / 2][j % 2 * 2]);
     }
 }
 
@@ -180,22 +209,16 @@ __device__ void tgc_gemm_mma(typename P::R *y, const FA &a, const FB &b,
     TileB load_b;
     load_a.start(block.m, block.batch);
     load_b.start(block.n, block.batch);
-#pragma unroll
-    for (int s = 0; s < P::STAGES - 1; s++) {
-        if (s < TURNS) {
-            const int k = first + s * P::BK;
-            T *to = tiles + s * STAGE;
-            load_a.fetch(to, a, k, end);
-            load_b.fetch(to + TileA::ELEMENTS, b, k, end);
-            load_a.put(to, a, k, end);
-            load_b.put(to + TileA::ELEMENTS, b, k, end);
+    /* The first turns only bring what comes next.  They are part of the loop: a
+     * text of their own made compiling a third dearer.  Few turns are no loop:
+     * it would keep in registers what only one turn wants. */
+    constexpr int UNROLL = TURNS < P::STAGES ? TURNS + P::STAGES - 1 : 1;
+#pragma unroll UNROLL
+    for (int turn = 1 - P::STAGES; turn < TURNS; turn++) {
+        if (turn >= 0) {
+            tgc_cp_async_wait<P::STAGES - 2>();
+            __syncthreads(); /* this tile is there, the one before was read */
         }
-        tgc_cp_async_commit();
-    }
-#pragma unroll 1
-    for (int turn = 0; turn < TURNS; turn++) {
-        tgc_cp_async_wait<P::STAGES - 2>();
-        __syncthreads(); /* this tile is there, the one before was read */
         const int next = turn + P::STAGES - 1, k_next = first + next * P::BK;
         T *to = tiles + next % P::STAGES * STAGE;
         if (next < TURNS) {
@@ -203,24 +226,9 @@ __device__ void tgc_gemm_mma(typename P::R *y, const FA &a, const FB &b,
             load_b.fetch(to + TileA::ELEMENTS, b, k_next, end);
         }
         tgc_cp_async_commit();
-        const T *tile = tiles + turn % P::STAGES * STAGE;
-#pragma unroll
-        for (int k = 0; k < P::BK; k += 16) {
-            uint32_t rows[WM / 16][4], columns[WN / 16][4];
-#pragma unroll
-            for (int i = 0; i < WM / 16; i++)
-                TileA::read(rows[i], tile, m + i * 16, k, false);
-#pragma unroll
-            for (int j = 0; j < WN / 16; j++)
-                TileB::read(columns[j], tile + TileA::ELEMENTS, n + j * 16, k,
-                            true);
-#pragma unroll
-            for (int i = 0; i < WM / 16; i++)
-#pragma unroll
-                for (int j = 0; j < WN / 8; j++)
-                    tgc_mma(T(), sum[i][j], rows[i],
-                            &columns[j / 2][j % 2 * 2]);
-        }
+        if (turn >= 0)
+            tgc_multiply<P, TileA, TileB, WM, WN>(
+                tiles + turn % P::STAGES * STAGE, m, n, sum);
         if (next < TURNS) {
             load_a.put(to, a, k_next, end);
             load_b.put(to + TileA::ELEMENTS, b, k_next, end);
@@ -231,4 +239,3 @@ __device__ void tgc_gemm_mma(typename P::R *y, const FA &a, const FB &b,
     after((const typename P::R *)shared, shared + LINES - P::AFTER, block.m,
           block.n);
 }
-
