@@ -5,6 +5,7 @@
 #include "libcall.h"
 #include "print_c.h"
 #include "print_cuda.h"
+#include "rows.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -200,6 +201,17 @@ static bool add_generic(Kernels *k, const Graph *g, const Step *s,
     return kernel != NULL;
 }
 
+static void add_rows(Kernels *k, const Graph *g, const Step *s, StepCode *code)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    int64_t parts = rows_print_c(g, s, "@", f);
+    fclose(f);
+    *code = (StepCode){kernels_add_text(k, g, s, text), UINT32_MAX, parts};
+    free(text);
+}
+
 /* ---- library calls ------------------------------------------------------ */
 
 typedef struct LibKey {
@@ -272,6 +284,10 @@ bool kernels_add(Kernels *k, const Graph *g, const Step *s, StepCode *code,
     uint32_t anchor = step_anchor(g, s);
     if (anchor && node_has(&g->node[anchor], T_LIBRARY))
         return add_library(k, g, s, anchor, code, e);
+    if (anchor && rows_fits(g, &g->node[anchor])) {
+        add_rows(k, g, s, code);
+        return true;
+    }
     return add_generic(k, g, s, code, e);
 }
 

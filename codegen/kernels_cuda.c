@@ -5,6 +5,7 @@
 #include "cuda_cudnn.h"
 #include "kernels.h"
 #include "print_cuda.h"
+#include "rows.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,20 @@ static bool print_generic(const Graph *g, const Step *s, FILE *f, CudaGemm *c,
     return kernel != NULL;
 }
 
+/* A product; not what is whole for want of another way (rows.h). */
+static uint32_t step_product(const Graph *g, const Step *s)
+{
+    uint32_t anchor = step_anchor(g, s);
+    return anchor && rows_is(&g->node[anchor]) ? 0 : anchor;
+}
+
+static bool print_rows(const Graph *g, const Step *s, FILE *f, CudaGemm *c)
+{
+    c->parts = rows_print_cuda(g, s, "@", f);
+    c->threads = CUDA_THREADS;
+    return true;
+}
+
 /* Of a product, in a tile of this name (NULL: the model's), or of anything
  * else.  To be freed; NULL with a message. */
 static char *step_text(const Graph *g, const Step *s, const char *tile,
@@ -35,8 +50,10 @@ static char *step_text(const Graph *g, const Step *s, const char *tile,
     bool ok;
     FILE *f = open_memstream(&text, &size);
     *c = (CudaGemm){0};
-    if (step_anchor(g, s))
+    if (step_product(g, s))
         ok = cuda_gemm_print(g, s, "@", tile, f, c, e);
+    else if (step_anchor(g, s))
+        ok = print_rows(g, s, f, c);
     else
         ok = print_generic(g, s, f, c, e);
     fclose(f);
@@ -102,7 +119,7 @@ bool kernels_add_cuda(Kernels *k, const Graph *g, const Step *s, StepCode *code,
                       Error *e)
 {
     CudaGemm c;
-    uint32_t anchor = step_anchor(g, s);
+    uint32_t anchor = step_product(g, s);
     if (cudnn_is_step(g, s)) {
         cudnn_add(k, g, s, code);
         return true;

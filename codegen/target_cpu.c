@@ -8,6 +8,7 @@
 #include "estimate.h"
 #include "libcall.h"
 #include "pieces.h"
+#include "rows.h"
 #include "scratch.h"
 #include "targets.h"
 #include <string.h>
@@ -323,7 +324,7 @@ static bool cpu_lower(const Target *t, Graph *g, const Node *n, const Value *in,
         return lower_call(g, n, in, out) || target_expand_conv(g, n, in, out);
     if (node_is(n, &op_conv_grad_weight) || node_is(n, &op_matmul))
         return lower_call(g, n, in, out);
-    return false;
+    return rows_lower(g, n, in, out);
 }
 
 static int cpu_splits(const Target *t, const Type *operand, const int64_t *axes,
@@ -359,6 +360,8 @@ static double cpu_seconds(const Target *t, const Graph *g, const Step *s)
 static Anchor cpu_anchor(const Target *t, const Graph *g, const Node *n)
 {
     (void)t;
+    if (rows_fits(g, n))
+        return (Anchor){.pieces = 1};
     if (!node_has(n, T_LIBRARY) || node_is(n, &op_lib_pack) ||
         node_is(n, &op_lib_unpack))
         return (Anchor){0};

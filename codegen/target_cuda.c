@@ -5,6 +5,7 @@
 #include "cuda_gemm.h"
 #include "cuda_cudnn.h"
 #include "pieces.h"
+#include "rows.h"
 #include "targets.h"
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,8 @@ static bool wants_weights(const Graph *g, const Node *n)
 /* Convolutions and products stay as they are where a template does them. */
 static Anchor cuda_anchor(const Target *t, const Graph *g, const Node *n)
 {
+    if (rows_fits(g, n))
+        return (Anchor){.pieces = 1};
     if (!node_is_whole(n) || !cuda_gemm_fits(g, n) || wants_weights(g, n) ||
         choice_is_cudnn(t, g, n))
         return (Anchor){0};
@@ -263,6 +266,8 @@ static bool cuda_lower(const Target *t, Graph *g, const Node *n,
         return lower_grad_weight(g, n, in, out);
     if (node_is(n, &op_matmul))
         return lower_matmul(g, n, in, out);
+    if (rows_is(n))
+        return rows_lower(g, n, in, out);
     if (!is_conv(n))
         return false;
     if (wants_weights(g, &now) && lower_weights(g, n, in, out))

@@ -1,4 +1,5 @@
 /* targets.c: targets by name. */
+#include "rows.h"
 #include "targets.h"
 #include "codegen.h"
 #include <string.h>
@@ -20,7 +21,7 @@ Layout target_layout(const Target *t, const Graph *g, const Node *n,
         return TARGET_NO_OPINION;
     if (node_is(n, &op_state) || node_is(n, &op_conv_grad_weight) ||
         node_is(n, &op_matmul) || node_is(n, &op_lib_matmul) ||
-        node_is(n, &op_lib_unpack))
+        node_is(n, &op_lib_unpack) || rows_is(n))
         return 0;
     return layout_channels_last(type->rank);
 }

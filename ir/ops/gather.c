@@ -1,9 +1,9 @@
-/* ops/gather.c: rows of a table by their numbers.
+/* ops/gather.c: rows of a table by their numbers, and the gradient of that.
  *
- * In simpler ops it is a product with a matrix of zeros and ones, one row an
- * index, which is exact: everything else in a sum is 0.  So is the gradient,
- * the same matrix transposed: what falls on one row is added in the order that
- * matmul has, the same for any number of threads. */
+ * Targets have kernels for both.  In simpler ops the rows are a product with a
+ * matrix of zeros and ones, one row an index, which is exact: everything else
+ * in a sum is 0.  The gradient is the same matrix transposed times what comes
+ * back. */
 #include "common.h"
 #include <inttypes.h>
 
@@ -69,12 +69,10 @@ static void expand_gather(Graph *g, const Node *n, const Value *in, Value *out)
 
 static void grad_gather(Graph *g, uint32_t id, const Value *dout, Value *din)
 {
-    Value index = g->node[id].in[1];
-    Type table = *graph_type(g, g->node[id].in[0]);
-    int64_t m = type_elements(graph_type(g, index));
-    Value hot = marks(g, index, m, table.dim[0], table.dtype);
-    Value dy = ir_reshape(g, dout[0], 2, (const int64_t[]){m, table.dim[1]});
-    din[0] = product(g, hot, dy, true);
+    const Node *n = &g->node[id];
+    Attr rows = attr_int("rows", graph_type(g, n->in[0])->dim[0]);
+    Value in[] = {n->in[1], dout[0]};
+    din[0] = ir_node(g, &op_gather_grad, in, 2, &rows, 1);
 }
 
 const OpDesc op_gather = {
@@ -92,4 +90,63 @@ const OpDesc op_gather = {
     .grad = grad_gather,
     .expand = expand_gather,
     .cost = cost_bytes,
+};
+
+/* ---- the gradient -------------------------------------------------------- */
+
+static bool infer_gather_grad(const Infer *f)
+{
+    const Type *index = f->in[0], *dy = f->in[1];
+    int64_t rows = node_int(f->node, "rows");
+    if (rows < 1 || rows > INT32_MAX)
+        return infer_fail(f, "%" PRId64 " rows, 1 to 2^31 - 1 work", rows);
+    if (index->dtype != DT_I32 || !dtype_is_float(dy->dtype))
+        return infer_fail(f,
+                          "takes an index i32 and floating point, not %s "
+                          "and %s",
+                          type_text(index).s, type_text(dy).s);
+    bool fits = dy->rank == index->rank + 1;
+    for (int d = 0; fits && d < index->rank; d++)
+        fits = dy->dim[d] == index->dim[d];
+    if (!fits)
+        return infer_fail(f, "%s is no row for each index of %s",
+                          type_text(dy).s, type_text(index).s);
+    int64_t n = dy->dim[dy->rank - 1];
+    f->out[0] = type_make(dy->dtype, 2, (const int64_t[]){rows, n});
+    return infer_work(f, type_elements(index), rows, n);
+}
+
+static void expand_gather_grad(Graph *g, const Node *n, const Value *in,
+                               Value *out)
+{
+    const Type *table = n->type;
+    int64_t m = type_elements(graph_type(g, in[0]));
+    Value hot = marks(g, in[0], m, table->dim[0], table->dtype);
+    Value dy = ir_reshape(g, in[1], 2, (const int64_t[]){m, table->dim[1]});
+    out[0] = product(g, hot, dy, true);
+}
+
+static Cost cost_gather_grad(const Graph *g, const Node *n)
+{
+    Cost c = cost_bytes(g, n);
+    c.flops = (double)type_elements(graph_type(g, n->in[1]));
+    return c;
+}
+
+const OpDesc op_gather_grad = {
+    .name = "gather_grad",
+    .doc = "(index i32 [..], dy [.., n]) to [rows, n]: each row the sum of "
+           "those of dy whose index it is; an index that no row has counts for "
+           "nothing",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .half = HALF_NO,
+    .attrs = (const AttrSpec[]){{"rows", ATTR_INT, NULL, "of the table"}, {0}},
+    .samples = (const char *const[]){"(i32[7], f32[7,5]) {rows=3}",
+                                     "(i32[2,3], f64[2,3,1]) {rows=4}",
+                                     "(i32[], f32[2]) {rows=7}", NULL},
+    .infer = infer_gather_grad,
+    .expand = expand_gather_grad,
+    .cost = cost_gather_grad,
 };

@@ -54,11 +54,11 @@ def texts(count, seed):
     return rows, labels
 
 
-def write(folder, descr, change=None, shape=(LENGTH,)):
+def write(folder, descr, change=None, shape=(LENGTH,), far=1):
     os.makedirs(folder, exist_ok=True)
     for split, count, seed in (("train", TRAIN, 1), ("test", TEST, 2)):
         rows, labels = texts(count, seed)
-        numbers = [x for row in rows for x in row]
+        numbers = [x * far for row in rows for x in row]
         if change and split == "train":
             numbers[100] = change
         npy(os.path.join(folder, split + "_images.npy"), descr,
@@ -76,9 +76,9 @@ def compiled(folder, name, text, *options):
     return binary
 
 
-def start_values(folder):
+def start_values(folder, words=WORDS):
     r = random.Random(7)
-    shapes = {"embed1.weight": [WORDS, 6], "position.weight": [LENGTH, 6],
+    shapes = {"embed1.weight": [words, 6], "position.weight": [LENGTH, 6],
               "fc1.weight": [9, 6], "fc1.bias": [9],
               "fc2.weight": [CLASSES, 9 * LENGTH], "fc2.bias": [CLASSES]}
     start = {}
@@ -91,11 +91,12 @@ def start_values(folder):
     return path, start
 
 
-def of_pytorch(start):
+def of_pytorch(start, far=1):
     """Losses of the steps, and the weights after the last, in float64."""
     w = {n: torch.tensor(v.tolist(), dtype=torch.float64).reshape(shape)
          .requires_grad_() for n, (shape, v) in start.items()}
     rows, labels = (torch.tensor(x) for x in texts(TRAIN, 1))
+    rows = rows * far
     optimizer = torch.optim.SGD(w.values(), lr=0.2, momentum=0.9,
                                 weight_decay=1e-3)
     losses, batches, f = [], TRAIN // 32, torch.nn.functional
@@ -112,11 +113,11 @@ def of_pytorch(start):
     return losses, w
 
 
-def check_pytorch(checks, save, log, start):
+def check_pytorch(checks, save, log, start, far=1):
     if not torch:
         print("        (no PyTorch here: it is not asked)")
         return
-    losses, weights = of_pytorch(start)
+    losses, weights = of_pytorch(start, far)
     got = [row["loss"] for row in t.log_rows(log)]
     checks.equal(len(got), STEPS, "steps")
     checks.that(all(abs(a - b) < 1e-5 * b for a, b in zip(got, losses)),
@@ -221,6 +222,25 @@ def check_bad(checks, folder, binary):
                    r"flip.net:2:17: error: test_flip mirrors images", "test_flip")
 
 
+def check_many(checks, folder):
+    """A vocabulary of tens of thousands, of which a batch has few words."""
+    far, words = 601, 30011
+    binary = compiled(folder, "many", NET.replace("50, 6", f"{words}, 6"))
+    init, start = start_values(folder, words)
+    data = write(os.path.join(folder, "many.data"), "<i4", far=far)
+    last = []
+    for threads in (1, 2, 3):
+        save = os.path.join(folder, f"many.run{threads}")
+        log = save + ".jsonl"
+        t.run(binary, "train", "--data", data, "--init", init, "--no-shuffle",
+              "--steps", STEPS, "--save-dir", save, "--log", log,
+              "--threads", threads, "--no-report").must()
+        last.append(os.path.join(save, "last.safetensors"))
+    check_pytorch(checks, save, log, start, far)
+    checks.that(all(t.same_bytes(last[0], other) for other in last[1:]),
+                f"{words} words: the same bytes with any number of threads")
+
+
 def check_features(checks, folder):
     """Numbers that are no rows: normalised, finite, held by float32."""
     binary = compiled(folder, "features", NET.replace(
@@ -261,6 +281,7 @@ def main():
     check_training(checks, folder, binary)
     t.run(binary, "bench", "--steps", 2).must()
     check_bad(checks, folder, binary)
+    check_many(checks, folder)
     check_features(checks, folder)
     check_inside(checks, folder)
     checks.done()

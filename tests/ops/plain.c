@@ -540,13 +540,30 @@ static void plain_cross_entropy_grad(const PlainCall *c)
                 (exp(log_softmax(c->in[0], &l, i, k)) - target(c, &l, i, k));
 }
 
+static bool has_row(double index, int64_t rows)
+{
+    return index >= 0 && index < (double)rows;
+}
+
 static void plain_gather(const PlainCall *c)
 {
     int64_t width = c->type[0]->dim[1];
     for (int64_t i = 0; i < type_elements(c->type[1]); i++)
         for (int64_t k = 0; k < width; k++)
             c->out[0][i * width + k] =
-                c->in[0][(int64_t)c->in[1][i] * width + k];
+                has_row(c->in[1][i], c->type[0]->dim[0])
+                    ? c->in[0][(int64_t)c->in[1][i] * width + k]
+                    : NAN;
+}
+
+static void plain_gather_grad(const PlainCall *c)
+{
+    int64_t width = c->node->type[0].dim[1];
+    int64_t rows = node_int(c->node, "rows");
+    for (int64_t i = 0; i < type_elements(c->type[0]); i++)
+        for (int64_t k = 0; has_row(c->in[0][i], rows) && k < width; k++)
+            c->out[0][(int64_t)c->in[0][i] * width + k] +=
+                c->in[1][i * width + k];
 }
 
 /* ---- the table ---------------------------------------------------------- */
@@ -565,6 +582,7 @@ static const struct {
     {"conv_grad_input", plain_conv_grad_input},
     {"conv_grad_weight", plain_conv_grad_weight},
     {"gather", plain_gather},
+    {"gather_grad", plain_gather_grad},
     {"layer_norm", plain_layer_norm},
     {"layer_norm_grad", plain_layer_norm_grad},
     {"lib_conv", plain_lib_conv},
