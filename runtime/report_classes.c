@@ -114,7 +114,9 @@ static void print_matrix(FILE *out, const Confusion *c, const DataSet *test)
         "\n",
         out);
     for (int64_t k = 0; k < c->classes; k++) {
-        fputs("<th class=up><span>", out);
+        fputs("<th class=up title=\"", out);
+        print_class(out, test, k);
+        fputs("\"><span>", out);
         print_class(out, test, k);
         fputs("</span></th>", out);
     }

@@ -37,6 +37,8 @@ static bool read_test(const Command *c, const char *dir, DataSet *set,
         return status_fail(s, "%s was compiled without a data set",
                            plan->model);
     double validation = number_of(c, "data.validation");
+    const char *damaged = history_fact(&c->history, "settings", "data.damaged");
+    char cache[PATH_MAX];
     const DataRequest request = {
         .dir = dir,
         .train = validation > 0,
@@ -47,7 +49,12 @@ static bool read_test(const Command *c, const char *dir, DataSet *set,
         .c = image->type.dim[1],
         .h = image->type.dim[2],
         .w = image->type.dim[3],
-        .classes = config_int(&x->config, "data.classes", 0)};
+        .classes = config_int(&x->config, "data.classes", 0),
+        .rows = config_int(&x->config, "data.rows", 0),
+        .resize = (int64_t)number_of(c, "data.resize"),
+        .cache = session_cache(&x->config, cache),
+        .skip_damaged = !strcmp(damaged, "skip"),
+        .threads = session_threads(x)};
     return data_read(set, kind, &request, s);
 }
 

@@ -2,7 +2,6 @@
 #include "session.h"
 #include "data.h"
 #include "file.h"
-#include <limits.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,8 +174,7 @@ static bool session_watch(void *context, const char *what, int64_t done,
     return !x->signals || !signals_pending(x->signals);
 }
 
-/* $XDG_CACHE_HOME/tgc; NULL: pictures are kept in memory. */
-static const char *cache_folder(const Config *c, char path[PATH_MAX])
+const char *session_cache(const Config *c, char path[PATH_MAX])
 {
     bool kept = !config_is(c, "data.cache", "memory");
     return kept && file_cache_folder(path) ? path : NULL;
@@ -200,7 +198,7 @@ Loader *session_loader(const Session *x, int graph, SessionImages images,
         .fraction = config_number(c, "data.fraction", 1),
         .split_seed = (uint64_t)config_int(c, "data.split_seed", 0),
         .resize = config_int(c, "data.resize", 0),
-        .cache = cache_folder(c, cache),
+        .cache = session_cache(c, cache),
         .skip_damaged = config_is(c, "data.damaged", "skip"),
         .decode_threads = session_threads(x),
         .watch = &watch,

@@ -7,6 +7,7 @@
 #include "loader.h"
 #include "options.h"
 #include "signals.h"
+#include <limits.h>
 
 typedef struct Session {
     const Plan *plan;
@@ -41,6 +42,8 @@ typedef enum SessionImages {
 SessionImages session_eval_images(const Session *x);
 const char *session_eval_name(const Session *x);
 const char *session_images_name(SessionImages images);
+/* Where decoded pictures are kept: $XDG_CACHE_HOME/tgc; NULL: in memory. */
+const char *session_cache(const Config *c, char path[PATH_MAX]);
 /* A loader of these images for batches of this graph. */
 Loader *session_loader(const Session *x, int graph, SessionImages images,
                        int64_t seed, Status *s);

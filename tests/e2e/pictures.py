@@ -171,6 +171,17 @@ def mixed_sizes(checks, b, binary):
             "resized_crop(0.3, 1), flip(alternate), jitter(0.4, 0.4, 0.4), "
             "cutout(3)")
     whole = b.weights(binary, data, *more)
+    page = os.path.join(b.save, "report.html")
+    with open(page, encoding="utf-8") as file:
+        before = file.read()
+    os.remove(page)
+    again = t.run(binary, "report", "--save-dir", b.save,
+                  env={"XDG_CACHE_HOME": b.cache})
+    with open(page, encoding="utf-8") as file:
+        checks.that(again.status == 0 and "note" not in again.out and
+                    "<img" in before and file.read() == before,
+                    "the report made again: the same, with its pictures",
+                    again.out + again.err)
     run = b.run(binary, data, *more, "--steps", 8).must()
     checks.that("48 training and 15 validation images" in run.out,
                 "60 are left of 75; 80 % of them train", run.out)
