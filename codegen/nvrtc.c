@@ -88,6 +88,21 @@ static void *find_library(void)
     return library ? library : open_in("/usr/local/cuda-1[123]*", "/lib64");
 }
 
+static void not_found(Error *e)
+{
+    const char *given = getenv("TGC_NVRTC"), *why = dlerror();
+    if (given && *given)
+        error_set(e,
+                  "target cuda needs NVIDIA's compiler library libnvrtc, and "
+                  "TGC_NVRTC names a file that cannot be opened as one: %s",
+                  why ? why : given);
+    else
+        error_set(e, "target cuda needs NVIDIA's compiler library libnvrtc "
+                     "(version 11.2 to 13), which is not here: install the "
+                     "CUDA toolkit or its package cuda-nvrtc, or set TGC_NVRTC "
+                     "to the file");
+}
+
 Nvrtc *nvrtc_open(Error *e)
 {
     Nvrtc *n = calloc(1, sizeof *n);
@@ -95,10 +110,7 @@ Nvrtc *nvrtc_open(Error *e)
         return error_set(e, "out of memory"), NULL;
     n->library = find_library();
     if (!n->library) {
-        error_set(e, "target cuda needs NVIDIA's compiler library libnvrtc "
-                     "(version 11.2 to 13), which is not here: install the "
-                     "CUDA toolkit or its package cuda-nvrtc, or set TGC_NVRTC "
-                     "to the file");
+        not_found(e);
         free(n);
         return NULL;
     }

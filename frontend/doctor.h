@@ -50,6 +50,6 @@ DoctorLook look_compiler, look_library, look_runtime, look_temporary;
 /* One of the libraries in `link` can be opened by its name. */
 DoctorLook look_opened;
 DoctorLook look_driver, look_gpus, look_nvrtc, look_cudnn;
-DoctorLook look_processor, look_memory, look_disk, look_data;
+DoctorLook look_processor, look_memory, look_disk, look_cache, look_data;
 
 #endif

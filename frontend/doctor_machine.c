@@ -1,6 +1,7 @@
 /* doctor_machine.c: processor, memory, disk, and data sets at the places where
  * people keep them. See doctor.h. */
 #include "doctor.h"
+#include "file.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 /* ---- /proc -------------------------------------------------------------- */
 
@@ -85,6 +87,29 @@ bool look_disk(Doctor *d, const DoctorRow *row, char *found)
         return false;
     }
     snprintf(found, FOUND_SIZE, "%.1f GB free in this folder",
+             (double)s.f_bavail * (double)s.f_frsize / 1e9);
+    return true;
+}
+
+/* The folder itself is made when there is something to keep. */
+bool look_cache(Doctor *d, const DoctorRow *row, char *found)
+{
+    (void)d, (void)row;
+    char path[PATH_MAX], there[PATH_MAX];
+    struct statvfs s;
+    if (!file_cache_folder(path)) {
+        snprintf(found, FOUND_SIZE,
+                 "no place for one: neither XDG_CACHE_HOME nor HOME is set");
+        return false;
+    }
+    snprintf(there, sizeof there, "%s", path);
+    for (char *slash; access(there, F_OK) && (slash = strrchr(there, '/'));)
+        slash[slash == there] = 0;
+    if (access(there, W_OK | X_OK) || statvfs(there, &s)) {
+        snprintf(found, FOUND_SIZE, "%s: %s: %s", path, there, strerror(errno));
+        return false;
+    }
+    snprintf(found, FOUND_SIZE, "%s, %.1f GB free", path,
              (double)s.f_bavail * (double)s.f_frsize / 1e9);
     return true;
 }

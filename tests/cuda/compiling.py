@@ -138,7 +138,8 @@ def check_messages(checks, p, units):
         checks.refused(run, "no target .*sm_80.*sm_90.*sm_120",
                        f"--target {name} is refused with the list")
     run = p.compile("bad", TGC_NVRTC=p.path("nowhere"))
-    checks.refused(run, "libnvrtc.*install", "no NVRTC: what to install")
+    checks.refused(run, "libnvrtc.*TGC_NVRTC names a file .*nowhere",
+                   "TGC_NVRTC leads nowhere")
     run = p.compile("bad", TGC_NVRTC=t.TGC)
     checks.refused(run, "libnvrtc", "something else for NVRTC")
     run = p.compile("bad", target="cuda:sm_120", FAKE_NVRTC_VERSION="12000")

@@ -65,7 +65,8 @@ def check_whole(checks):
                           ("runtime library", r".*/libtgcrt.a$"),
                           ("processor", r".+, \d+ cores?"),
                           ("memory", r"[\d.]+ GB, [\d.]+ GB of it available"),
-                          ("disk", r"[\d.]+ GB free")):
+                          ("disk", r"[\d.]+ GB free"),
+                          ("cache", r"/.*/tgc, [\d.]+ GB free")):
         state, text = row(run, name)
         checks.that(state == "ok" and re.match(pattern, text), name, text)
     rows = re.findall(r"^(?:ok|-|MISSING) ", run.out, re.M)
@@ -75,6 +76,13 @@ def check_whole(checks):
 
 
 def check_lacking(checks):
+    lost = doctor(XDG_CACHE_HOME="", HOME="")
+    checks.equal((lost.status, row(lost, "cache")[0]), (0, "-"),
+                 "no place for a cache")
+    file = os.path.join(path("a file"), "below")
+    open(path("a file"), "w").close()
+    checks.that("a file" in row(doctor(XDG_CACHE_HOME=file), "cache")[1],
+                "a place that is none")
     no_path = doctor(PATH=folder("empty"), CC="cc")
     checks.refused(no_path, "lacks: C compiler, OpenMP, oneDNN, zlib",
                    "no C compiler on the path")
@@ -164,8 +172,10 @@ def check_gpu(checks):
                 "a driver that is too old", row(old, "CUDA driver"))
     none = doctor("--target", "cuda", **dict(env, TGC_NVRTC=path("none.so")))
     checks.refused(none, "lacks:.*NVRTC", "no NVRTC")
-    checks.that("get it  apt-get install libnvrtc11.2" in none.out,
-                "its package")
+    checks.that("get it  apt-get install libnvrtc11.2" in none.out and
+                re.search(r"TGC_NVRTC names .*none\.so",
+                          row(none, "NVRTC")[1]),
+                "where it was looked for, and its package")
 
 
 def check_data(checks):
