@@ -227,6 +227,98 @@ def check_width(checks, f, browser):
                     found and found[1])
 
 
+def crafted(f, name, rows, steps=100, skips=0, state="done", **facts):
+    """The folder of a run of which its logs say this: rows of epochs."""
+    save = shutil.copytree(f.save, os.path.join(f.folder, name))
+    with open(os.path.join(save, "run.json"), encoding="utf-8") as file:
+        about = json.load(file)
+    for section, values in (
+            ("machine", {"cores": 8, "threads": 8, "memory_bytes": 16e9,
+                         "planned_bytes": 4e9}),
+            ("settings", {"batch": 128, "data.classes": 10}), *facts.items()):
+        about[section].update({k: str(v) for k, v in values.items()})
+    with open(os.path.join(save, "run.json"), "w", encoding="utf-8") as file:
+        json.dump(about, file)
+    with open(os.path.join(save, "result.json"), encoding="utf-8") as file:
+        result = json.load(file)
+    with open(os.path.join(save, "result.json"), "w") as file:
+        json.dump(dict(result, state=state), file)
+    with open(os.path.join(save, "steps.jsonl"), "w") as file:
+        for i in range(1, steps + 1):
+            file.write(json.dumps({"step": i, "epoch": 1, "loss": 2.0,
+                                   "correct": 5, "lr": 0.3, "data_ms": 1.0,
+                                   "step_ms": 9.0, "loss_scale": 1.0,
+                                   "skips": min(i, skips)}) + "\n")
+    names = ("epoch step loss accuracy test_loss test_accuracy lr images "
+             "seconds data_seconds step_seconds eval_seconds best").split()
+    with open(os.path.join(save, "epochs.csv"), "w") as file:
+        file.write(",".join(names) + "\n")
+        for i, row in enumerate(rows, 1):
+            row = dict({"epoch": i, "step": 10 * i, "lr": 0.3, "images": 1280,
+                        "test_loss": 1.0, "seconds": 100, "data_seconds": 1,
+                        "step_seconds": 90, "eval_seconds": 5, "best": 0},
+                       **row)
+            file.write(",".join(str(row[n]) for n in names) + "\n")
+    return save
+
+
+def learning(n, **change):
+    """Epochs that nobody can say anything about."""
+    return [dict({"loss": 1 - 0.02 * i, "accuracy": 0.6 + 0.01 * i,
+                  "test_accuracy": 0.6 + 0.01 * min(i, n - 3)}, **change)
+            for i in range(n)]
+
+
+def check_rules(checks, f):
+    """Each rule, at the logs of a run, says what to change, in figures."""
+    said = {}
+    flat = learning(4) + [{"loss": 0.8, "accuracy": 0.7,
+                           "test_accuracy": 0.63}] * 11
+    rising = [{"loss": 1 - 0.02 * i, "accuracy": 0.6 + 0.02 * i,
+               "test_accuracy": 0.6 + 0.02 * i} for i in range(12)]
+    for name, pattern, save in (
+            ("nothing to say", None, crafted(f, "fine", learning(12))),
+            ("diverged", r"After 14 steps, at a learning rate of 0\.3, .*third "
+             r"of the rate \(--lr 0\.1\).*warmup_epochs=1.*clip_norm",
+             crafted(f, "blew", learning(1), steps=14, state="diverged")),
+            ("a rising loss", r"rose from 0\.9 to 1\.9: .*smaller learning rate",
+             crafted(f, "rose", learning(6) + [
+                 {"loss": 1.9, "accuracy": 0.5, "test_accuracy": 0.5}])),
+            ("nothing learned", r"After 3 epochs the loss, 2\.3, is that of "
+             r"guessing among 10 classes \(2\.3\).*ten times",
+             crafted(f, "guess", learning(3, loss=2.3, accuracy=0.1,
+                                          test_accuracy=0.1))),
+            ("skipped steps", r"5 % of the steps were skipped.*bf16",
+             crafted(f, "skips", learning(12), skips=5)),
+            ("waiting", r"40 % of the training time was spent waiting for data"
+             r".*--threads", crafted(f, "waits", learning(
+                 12, data_seconds=40, step_seconds=60))),
+            ("idle cores", r"2 of the machine's 8 cores.*--threads",
+             crafted(f, "idle", learning(12), machine={"threads": 2})),
+            ("by heart", r"99\.5 % of the training images are right, but "
+             r"80\.0 % of the test images.*augmentation",
+             crafted(f, "heart", learning(8, accuracy=0.995,
+                                          test_accuracy=0.8))),
+            ("flat", r"stayed at 63\.00 % for 10 epochs.*--patience 10",
+             crafted(f, "flat", flat)),
+            ("rising still", r"still rising .*by 18\.0 points in the last 10 "
+             r"evaluations.*--epochs 24", crafted(f, "rises", rising)),
+            ("evaluation", r"40 % of the time went into evaluation.*"
+             r"eval_every=5", crafted(f, "evals", learning(
+                 12, seconds=150, eval_seconds=60))),
+            ("memory left", r"took 954 MiB of 14\.9 GiB.*batches of 16.*"
+             r"batch=64", crafted(f, "memory", learning(12),
+                                  settings={"batch": 16},
+                                  machine={"planned_bytes": 1e9}))):
+        f.report(folder=save).must()
+        part = re.search(r"<div class=advice>\n(.*?)</div>", f.page(save), re.S)
+        said[name] = re.findall(r"<p>(.*?)</p>", part[1]) if part else []
+        good = (len(said[name]) == 1 and
+                re.search(pattern, html.unescape(said[name][0]))
+                if pattern else not said[name])
+        checks.that(good, f"advice: {name}", said[name])
+
+
 def check_advice(checks, f):
     checks.that("report: " in f.out, "a run ends with its page", f.out[-400:])
     save = os.path.join(f.folder, "still")
@@ -245,6 +337,7 @@ def main():
     check_command(checks, f)
     check_damage(checks, f)
     check_advice(checks, f)
+    check_rules(checks, f)
     if not t.SANITIZED:
         check_chromium(checks, f)
     checks.done()
