@@ -1,7 +1,7 @@
 /* targets.c: targets by name. */
-#include "rows.h"
 #include "targets.h"
 #include "codegen.h"
+#include "rows.h"
 #include <string.h>
 
 /* The newest of each line that people train on; others run what was made for

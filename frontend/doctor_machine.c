@@ -106,10 +106,11 @@ bool look_cache(Doctor *d, const DoctorRow *row, char *found)
     for (char *slash; access(there, F_OK) && (slash = strrchr(there, '/'));)
         slash[slash == there] = 0;
     if (access(there, W_OK | X_OK) || statvfs(there, &s)) {
-        snprintf(found, FOUND_SIZE, "%s: %s: %s", path, there, strerror(errno));
+        snprintf(found, FOUND_SIZE, "%.400s: %.400s: %s", path, there,
+                 strerror(errno));
         return false;
     }
-    snprintf(found, FOUND_SIZE, "%s, %.1f GB free", path,
+    snprintf(found, FOUND_SIZE, "%.400s, %.1f GB free", path,
              (double)s.f_bavail * (double)s.f_frsize / 1e9);
     return true;
 }

@@ -23,7 +23,10 @@
 
 static bool train_save_best(Train *t, Status *s)
 {
-    return !t->writer || checkpoint_save(t->writer, &t->progress, RUN_BEST, s);
+    if (!t->writer)
+        return true;
+    train_predictions(t);
+    return checkpoint_save(t->writer, &t->progress, RUN_BEST, s);
 }
 
 static bool train_save(Train *t, Status *s)
@@ -305,8 +308,6 @@ static bool train_evaluate(Train *t, EpochRow *row, Status *s)
         return true;
     p->best_correct = result.correct;
     p->best_epoch = p->epoch;
-    memcpy(t->best, t->predicted, (size_t)result.total * sizeof *t->best);
-    t->best_is_new = true;
     return true;
 }
 
@@ -382,7 +383,6 @@ static void train_close(Train *t)
     session_close(&t->session);
     weights_close(t->resumed);
     free(t->predicted);
-    free(t->best);
 }
 
 /* --print-config: the settings as they would be in force. */

@@ -82,9 +82,6 @@ void train_end(Train *t, const Status *s)
     }
 }
 
-/* ---- the page -------------------------------------------------------------
- */
-
 static void put_predictions(FILE *out, void *user)
 {
     const Train *t = user;
@@ -92,8 +89,16 @@ static void put_predictions(FILE *out, void *user)
     fputs("image,label,predicted\n", out);
     for (int64_t i = 0; i < test->n; i++)
         fprintf(out, "%lld,%d,%d\n", (long long)i, (int)test->labels[i],
-                (int)t->best[i]);
+                (int)t->predicted[i]);
 }
+
+void train_predictions(Train *t)
+{
+    rundir_write(t->folder, RUN_PREDICTIONS, put_predictions, t);
+}
+
+/* ---- the page -------------------------------------------------------------
+ */
 
 void train_report(Train *t)
 {
@@ -104,8 +109,6 @@ void train_report(Train *t)
     if (!t->folder[0])
         return;
     record_close(&t->record);
-    if (t->best_is_new)
-        rundir_write(t->folder, RUN_PREDICTIONS, put_predictions, t);
     if (t->session.options->no_report || !report_write(&in, &advice, &s))
         return;
     for (int i = 0; i < advice.n; i++)

@@ -199,8 +199,7 @@ static bool open_data(Train *t, Status *s)
         return false;
     size_t n = (size_t)loader_samples(t->test);
     t->predicted = calloc(n, sizeof *t->predicted);
-    t->best = calloc(n, sizeof *t->best);
-    return (t->predicted && t->best) || status_fail(s, "no memory");
+    return t->predicted || status_fail(s, "no memory");
 }
 
 static void open_end(Train *t)

@@ -47,10 +47,8 @@ typedef struct Train {
     StepRow row;                     /* of the step under way */
     Flight flight[MOST_FLIGHTS];     /* oldest first */
     int n_flights;
-    double landed;             /* when the last one was waited for */
-    int32_t *predicted, *best; /* classes of the test images: now; of the
-                                  best evaluation */
-    bool best_is_new;
+    double landed;      /* when the last one was waited for */
+    int32_t *predicted; /* classes of the images of the last evaluation */
     int64_t epochs, last_step, eval_every;
     Stop stop;
     double began;  /* on clock_now */
@@ -76,6 +74,9 @@ const char *train_things(const Train *t);
 
 /* result.json; why NULL: none. */
 void train_outcome(Train *t, OutcomeState state, const char *why);
+
+/* predictions.csv: what the last evaluation said. */
+void train_predictions(Train *t);
 
 /* What ended the run, and where it is. */
 void train_farewell(Train *t);

@@ -179,8 +179,9 @@ def mixed_sizes(checks, b, binary):
                   env={"XDG_CACHE_HOME": b.cache})
     with open(page, encoding="utf-8") as file:
         checks.that(again.status == 0 and "note" not in again.out and
-                    "<img" in before and file.read() == before,
-                    "the report made again: the same, with its pictures",
+                    "No pictures" not in before and
+                    file.read() == before,
+                    "the report made again is the same",
                     again.out + again.err)
     run = b.run(binary, data, *more, "--steps", 8).must()
     checks.that("48 training and 15 validation images" in run.out,
