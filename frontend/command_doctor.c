@@ -68,7 +68,7 @@ static const DoctorRow doctor_table[] = {
      "data fashion_mnist: models/fashion_resnet20.net, lenet.net, mlp.net",
      "apt-get install dataset-fashion-mnist", NULL, NULL, NULL},
     {"CIFAR-10", NEED_NEVER, look_data,
-     "data cifar10: models/resnet20.net to resnet1202.net",
+     "data cifar10: models/resnet20.net to resnet1202.net, wide_cifar.net, speed_cifar.net, vit_cifar.net",
      "unpack " CIFAR_SITE "cifar-10-binary.tar.gz", NULL, NULL, NULL},
     {"CIFAR-100", NEED_NEVER, look_data,
      "data cifar100",
