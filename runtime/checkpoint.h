@@ -53,6 +53,9 @@ bool checkpoint_save(CheckpointWriter *w, const Progress *p, const char *name,
 /* Settings as the checkpoint's run had them, but for those given in this one;
  * compiled-in ones must agree.  Text is kept by reference to `f`. */
 bool checkpoint_settings(const WeightFile *f, Config *c, Status *s);
+/* Only those that say which images are held out and how pictures are read, for
+ * evaluation; what is not as it should be counts for nothing. */
+void checkpoint_data_settings(const WeightFile *f, Config *c);
 bool checkpoint_progress(const WeightFile *f, const Plan *plan, Progress *p,
                          Status *s);
 

@@ -157,6 +157,23 @@ bool checkpoint_settings(const WeightFile *f, Config *c, Status *s)
                        weights_path(f), trouble.text);
 }
 
+void checkpoint_data_settings(const WeightFile *f, Config *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        char key[256];
+        Status ignored = {0};
+        ConfigItem *item = &c->item[i];
+        snprintf(key, sizeof key, KEY_SETTING "%s", item->key);
+        const char *text = weights_metadata(f, key);
+        if (!text || item->given || !item->plan->run_time ||
+            !setting_fixed(item) || strncmp(item->key, "data.", 5) ||
+            !config_set(c, item->key, text, &ignored))
+            continue;
+        item->given = false;
+        item->resumed = true;
+    }
+}
+
 /* ---- names, shapes, types ------------------------------------------------ */
 
 typedef struct Matching {

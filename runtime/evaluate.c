@@ -60,13 +60,14 @@ bool evaluate(const Session *x, Loader *test, int graph, const Signals *signals,
 
 /* ---- the command --------------------------------------------------------- */
 
-static bool eval_load(const Session *x, bool *averaged, Status *s)
+/* Settings are kept by reference to the file. */
+static bool eval_load(Session *x, WeightFile **file, bool *averaged, Status *s)
 {
-    WeightFile *f = weights_open(x->options->weights, s);
+    WeightFile *f = *file = weights_open(x->options->weights, s);
     *averaged = f && checkpoint_averaged(f, x->plan);
-    bool done = f && checkpoint_load(f, CHECKPOINT_WEIGHTS, x->executor, s);
-    weights_close(f);
-    return done;
+    if (f)
+        checkpoint_data_settings(f, &x->config);
+    return f && checkpoint_load(f, CHECKPOINT_WEIGHTS, x->executor, s);
 }
 
 static void eval_print_json(const Evaluation *r, const Evaluation *average,
@@ -93,7 +94,7 @@ static void eval_print(const Evaluation *r, const Evaluation *average,
                r->loss);
 }
 
-static bool eval_run(Session *x, Status *s)
+static bool eval_run(Session *x, WeightFile **file, Status *s)
 {
     SessionImages images =
         x->options->validation ? SESSION_VALIDATION : SESSION_TEST;
@@ -106,7 +107,7 @@ static bool eval_run(Session *x, Status *s)
     if (!x->options->weights)
         return status_fail(s, "eval needs --weights FILE, a safetensors file");
     if (!session_executor(x, s) || !session_graph(x, "eval", &graph, s) ||
-        !eval_load(x, &averaged, s) ||
+        !eval_load(x, file, &averaged, s) ||
         (averaged && !session_graph(x, "eval_average", &other, s)))
         return false;
     Loader *test = session_loader(x, graph, images, 0, s);
@@ -126,7 +127,9 @@ static bool eval_run(Session *x, Status *s)
 int command_eval(const Plan *plan, const Options *o, Status *s)
 {
     Session x;
-    bool done = session_open(&x, plan, o, s) && eval_run(&x, s);
+    WeightFile *file = NULL;
+    bool done = session_open(&x, plan, o, s) && eval_run(&x, &file, s);
     session_close(&x);
+    weights_close(file);
     return done ? 0 : 1;
 }

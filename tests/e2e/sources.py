@@ -190,6 +190,9 @@ def held_out(checks, folder, idx):
                  "--validation", "--set", "data.validation=0.15").must()
     checks.that(" of 30 validation images correct" in held.out,
                 "eval --validation counts those held out", held.out)
+    same = t.run(binary, "eval", "--data", idx, "--weights", weights,
+                 "--validation").must()
+    checks.equal(same.out, held.out, "which the checkpoint knows, too")
     checks.refused(t.run(binary, "train", "--data", idx, "--set",
                          "data.validation=0.01"), r"leaves class \d.*larger",
                    "a split that leaves a class empty")
