@@ -179,11 +179,12 @@ static void say_diverges(const AdviceFacts *f, char *text, size_t size)
 
 static void say_nothing(const AdviceFacts *f, char *text, size_t size)
 {
-    snprintf(text, size,
-             "After %d epochs the loss, %.3g, is that of guessing among %d "
-             "classes (%.3g). Take a learning rate ten times smaller, or ten "
-             "times larger, and see whether the labels fit the %s.",
-             f->epochs, f->loss, f->classes, log(f->classes), f->things);
+    snprintf(
+        text, size,
+        "After %d epochs the loss, %.3g, is no better than guessing among %d "
+        "classes (%.3g). Take a learning rate ten times smaller, or ten "
+        "times larger, and see whether the labels fit the %s.",
+        f->epochs, f->loss, f->classes, log(f->classes), f->things);
 }
 
 static bool overfits(const AdviceFacts *f)
