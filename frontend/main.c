@@ -350,7 +350,7 @@ static int dump_schedule(const CommandLine *c, const Module *m)
     return output_close(&out, print_schedule(m, c->output != NULL, out.file));
 }
 
-static int run_dump(const CommandLine *c)
+static int dump_module(const CommandLine *c)
 {
     Module *m = load_module(c);
     if (!m)
@@ -443,6 +443,16 @@ static int compile_module(const CommandLine *c, const Tiles *tiles, Module *m)
     return c->emit ? emit_text(c, m, &o) : compile_program(c, m, &o);
 }
 
+/* For commands that show what a compile would make: with its tiles. */
+static int with_tiles(const CommandLine *c, int (*run)(const CommandLine *c))
+{
+    CommandLine with = *c;
+    Tiles tiles;
+    int code = tiles_open(&tiles, &with) ? run(&with) : 1;
+    tiles_close(&tiles);
+    return code;
+}
+
 int run_compile(const CommandLine *c)
 {
     if (c->emit && !known_emit(c->emit))
@@ -478,7 +488,7 @@ static int report_memory(const CommandLine *c, const Module *m)
     return code;
 }
 
-static int run_memory(const CommandLine *c)
+static int memory_module(const CommandLine *c)
 {
     Module *m = load_module(c);
     if (!m)
@@ -538,9 +548,9 @@ static int dispatch(const CommandLine *c)
     case VERB_COMPILE:
         return run_compile(c);
     case VERB_DUMP:
-        return run_dump(c);
+        return with_tiles(c, dump_module);
     case VERB_MEMORY:
-        return run_memory(c);
+        return with_tiles(c, memory_module);
     case VERB_ESTIMATE:
         return run_estimate(c);
     case VERB_RUN_ALL:

@@ -189,6 +189,20 @@ def check_defaults(checks, f, names):
                 "not asked for: the file gives nothing to cuDNN")
 
 
+def check_shown(checks, f, names):
+    """Commands that show what would be compiled go by the cache's file, too."""
+    def shown(*options):
+        return t.run(t.TGC, "memory", f.path("two.net"), "--target",
+                     "cuda:sm_90", *options,
+                     env={"XDG_CACHE_HOME": f.path("shown")}).must().out
+    plain, cudnn = shown(), shown("--cudnn")
+    checks.that(plain != cudnn, "cuDNN's workspaces are in the table")
+    write_rows(f, {n: "tgc" for n in names})
+    os.makedirs(f.path("shown/tgc"), exist_ok=True)
+    os.rename(f.path("mix"), f.path("shown/tgc/tiles-sm_90"))
+    checks.equal(shown("--cudnn"), plain, "none is cuDNN's: none there")
+
+
 def check_again(checks, f, names):
     """From what was chosen, to be timed as a whole."""
     rows = {n: "tgc" if kind_of(n) == "conv" else "cudnn" for n in names}
@@ -271,6 +285,7 @@ def main():
     check_measuring(checks, f, names)
     check_mixture(checks, f, names)
     check_defaults(checks, f, names)
+    check_shown(checks, f, names)
     check_again(checks, f, names)
     check_rounds(checks, f, names)
     check_autotune(checks, f)
