@@ -236,14 +236,21 @@ static bool bench_profile(const Bench *b, Status *s)
 
 /* ---- the command --------------------------------------------------------- */
 
+static bool bench_init(const Bench *b, Status *s)
+{
+    return init_states(b->session.executor,
+                       (uint64_t)config_int(&b->session.config, "seed", 0), s);
+}
+
 /* A copy of the training step has its inputs in places of its own. */
-static void bench_prepare(void *context, int graph)
+static bool bench_prepare(void *context, int graph, Status *s)
 {
     Bench copy = *(const Bench *)context;
     copy.graph = graph;
     for (int i = 0; i < copy.slots; i++)
         bench_fill(&copy, (uint32_t)i);
     bench_set(&copy, graph, 0);
+    return bench_init(&copy, s);
 }
 
 static bool bench_turn(void *context, int graph, double *seconds, Status *s)
@@ -287,8 +294,7 @@ static bool bench_run(Bench *b, Status *s)
     b->parts = config_int(&b->session.config, "accumulate", 1);
     if (b->parts > 1 && !session_graph(&b->session, "train_part", &b->part, s))
         return false;
-    if (!init_states(b->session.executor,
-                     (uint64_t)config_int(&b->session.config, "seed", 0), s))
+    if (!bench_init(b, s))
         return false;
     bench_slots(b);
     if (!bench_measure(b, s))

@@ -85,7 +85,8 @@ static bool time_all(const Choose *c, Status *s)
 {
     int turns = c->o->turns;
     for (int i = 0; i < c->n; i++)
-        c->o->prepare(c->o->context, c->variant[i].graph);
+        if (!c->o->prepare(c->o->context, c->variant[i].graph, s))
+            return false;
     for (int turn = 0; turn < turns; turn++)
         for (int i = 0; i < c->n; i++)
             if (!c->o->steps(c->o->context, c->variant[i].graph,

@@ -100,8 +100,8 @@ static bool make_ready(Tune *t, const Place *p, Status *s)
 {
     Executor *e = t->executor;
     double ignored = 0;
-    if (t->ready != p->graph)
-        t->o->prepare(t->o->context, p->graph);
+    if (t->ready != p->graph && !t->o->prepare(t->o->context, p->graph, s))
+        return false;
     t->ready = p->graph;
     for (uint32_t i = 0; i < p->step; i++)
         if (!e->kind->step(e, p->graph, 0, i, &ignored, s))

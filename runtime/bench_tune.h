@@ -12,8 +12,9 @@ Plan *tune_plan(const Plan *plan, Status *s);
 typedef struct TuneOptions {
     int graph, turns;
     const char *path; /* the file */
-    /* Gives a copy of the graph its inputs, all slots of them. */
-    void (*prepare)(void *context, int graph);
+    /* Gives a copy of the graph its inputs, all slots of them, and all states
+     * their first values: steps that are timed alone write to them, too. */
+    bool (*prepare)(void *context, int graph, Status *s);
     /* Median seconds of a few training steps in which this copy is run. */
     bool (*steps)(void *context, int graph, double *seconds, Status *s);
     void *context; /* theirs */

@@ -16,9 +16,10 @@ typedef struct Case {
     bool prepared[COPIES];
 } Case;
 
-static void prepare(void *context, int graph)
+static bool prepare(void *context, int graph, Status *s)
 {
-    ((Case *)context)->prepared[graph] = true;
+    (void)s;
+    return ((Case *)context)->prepared[graph] = true;
 }
 
 static bool steps(void *context, int graph, double *seconds, Status *s)
