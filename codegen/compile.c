@@ -66,15 +66,9 @@ static bool make_folder(Build *b)
         return error_set(b->error, "cannot make the folder %.200s: %s",
                          b->folder, strerror(errno));
     }
-    const char *tmp = getenv("TMPDIR");
-    char *folder =
-        arena_printf(b->arena, "%s/tgc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    b->folder = folder;
-    if (mkdtemp(folder))
-        return true;
-    b->keep = true; /* there is nothing to remove */
-    return error_set(b->error, "cannot make a folder like %.200s: %s", folder,
-                     strerror(errno));
+    b->folder = process_folder(b->arena, b->error);
+    b->keep = !b->folder; /* there is nothing to remove */
+    return b->folder;
 }
 
 static const char *path_in(const Build *b, const char *name, const char *end)

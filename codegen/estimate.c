@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEPS_A_RUN = 24, PATH_SIZE = 4096, LIST_SIZE = STEPS_A_RUN * 12 + 32 };
+enum { STEPS_A_RUN = 24, LIST_SIZE = STEPS_A_RUN * 12 + 32 };
 static const double SECONDS_MOST = 50; /* of measuring a model */
 
 typedef struct Unknown {
@@ -27,7 +27,8 @@ typedef struct Measuring {
     int threads;
     Unknown *unknown; /* of the graph */
     size_t n, cap;
-    char folder[PATH_SIZE], binary[PATH_SIZE + 16], log[PATH_SIZE + 16];
+    const char *folder, *log;
+    char *binary;
     sigset_t signals;
     Error *error;
 } Measuring;
@@ -100,14 +101,11 @@ static void find_unknown(Measuring *x)
 
 static bool make_folder(Measuring *x)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(x->folder, sizeof x->folder, "%.3000s/tgc-XXXXXX",
-             tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(x->folder))
-        return error_set(x->error, "cannot make a folder like %.200s",
-                         x->folder);
-    snprintf(x->binary, sizeof x->binary, "%s/steps", x->folder);
-    snprintf(x->log, sizeof x->log, "%s/log", x->folder);
+    x->folder = process_folder(x->arena, x->error);
+    if (!x->folder)
+        return false;
+    x->binary = arena_printf(x->arena, "%s/steps", x->folder);
+    x->log = arena_printf(x->arena, "%s/log", x->folder);
     return true;
 }
 

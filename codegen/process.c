@@ -17,6 +17,17 @@ int process_cores(void)
     return n < 1 ? 1 : n > 64 ? 64 : (int)n;
 }
 
+const char *process_folder(Arena *a, Error *e)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *folder = arena_printf(a, "%s/tgc-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (mkdtemp(folder))
+        return folder;
+    error_set(e, "cannot make a folder like %.200s: %s", folder,
+              strerror(errno));
+    return NULL;
+}
+
 void process_block_signals(sigset_t *before)
 {
     sigset_t ends;

@@ -19,6 +19,9 @@ typedef struct Command {
 bool process_run(const Command *command, int n, int jobs, const sigset_t *mask,
                  int *failed, Error *e);
 int process_cores(void);
+/* A new folder in $TMPDIR (else /tmp), for what commands read and write; NULL
+ * with a message. */
+const char *process_folder(Arena *a, Error *e);
 
 /* Blocks SIGINT, SIGTERM and SIGHUP, so that what was begun can be cleaned up
  * before they take effect, and says what was blocked before.  Children are not

@@ -7,22 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096, SAID_SIZE = 400 };
+enum { SAID_SIZE = 400 };
 
 typedef struct Tuning {
-    char folder[PATH_SIZE], binary[PATH_SIZE + 16], log[PATH_SIZE + 16];
+    Arena *arena;
+    const char *folder, *log;
+    char *binary;
     sigset_t signals;
 } Tuning;
 
 static bool make_folder(Tuning *t, Error *e)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(t->folder, sizeof t->folder, "%.3000s/tgc-XXXXXX",
-             tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(t->folder))
-        return error_set(e, "cannot make a folder like %.200s", t->folder);
-    snprintf(t->binary, sizeof t->binary, "%s/tiles", t->folder);
-    snprintf(t->log, sizeof t->log, "%s/log", t->folder);
+    t->folder = process_folder(t->arena, e);
+    if (!t->folder)
+        return false;
+    t->binary = arena_printf(t->arena, "%s/tiles", t->folder);
+    t->log = arena_printf(t->arena, "%s/log", t->folder);
     return true;
 }
 
@@ -55,7 +55,7 @@ static void say_found(const Tuning *t)
 static bool run_it(const Tuning *t, const char *path, Error *e)
 {
     char said[SAID_SIZE], *file = strdup(path);
-    char *argv[] = {(char *)t->binary, "bench", "--tune", file, NULL};
+    char *argv[] = {t->binary, "bench", "--tune", file, NULL};
     Command command = {.argv = argv, .log = t->log};
     int failed = 0;
     bool ok = file && process_run(&command, 1, 1, &t->signals, &failed, e);
@@ -71,18 +71,20 @@ static bool run_it(const Tuning *t, const char *path, Error *e)
 bool codegen_tune(const Module *m, const CodegenOptions *o, const char *path,
                   Error *e)
 {
-    Tuning t;
+    Tuning t = {.arena = arena_new()};
     CodegenOptions all = *o;
     all.tiles = NULL;
     all.tiles_each = CODEGEN_TILES;
     all.save_temps = NULL;
-    if (!make_folder(&t, e))
-        return false;
-    process_block_signals(&t.signals);
-    bool ok = codegen_compile(m, &all, t.binary, e) && run_it(&t, path, e);
-    unlink(t.binary);
-    unlink(t.log);
-    rmdir(t.folder);
-    process_restore_signals(&t.signals);
+    bool ok = make_folder(&t, e);
+    if (ok) {
+        process_block_signals(&t.signals);
+        ok = codegen_compile(m, &all, t.binary, e) && run_it(&t, path, e);
+        unlink(t.binary);
+        unlink(t.log);
+        rmdir(t.folder);
+        process_restore_signals(&t.signals);
+    }
+    arena_free(t.arena);
     return ok;
 }
