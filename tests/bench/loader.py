@@ -13,7 +13,8 @@ the first 8000 by name, made 32 x 32 by the runtime, which also checks them and
 changes the order of the bytes; the plain loops only decode rows. All ways take
 turns; medians. Processor time is what one picture costs one thread, in user and
 system mode, the start of the program included: other programs hardly change it.
-Writes docs/results/loader.md and loader.json."""
+On a machine that does other things, too, `chrt -f 10 tests/bench/loader.py ..`
+has the cores for itself. Writes docs/results/loader.md and loader.json."""
 import argparse
 import json
 import os
@@ -139,8 +140,11 @@ def table(result):
                   f"| {got['cpu_us']:.1f} us |"
                   for way, got in row["ways"].items()]
         lines.append("")
-    lines += ["What two processes of the plain loop reach is what the second core "
-              "had left beside other", "work.", ""]
+    lines += ["The plain loops only decode rows; the runtime also checks each "
+              "file and makes 32 x 32 of it.",
+              "Two processes of the plain loop show what the second core gives."
+              + (" All of it ran before\nother programs' threads (`chrt -f`)."
+                 if os.sched_getscheduler(0) == os.SCHED_FIFO else ""), ""]
     return "\n".join(lines + ["Made by `tests/bench/loader.py`.", ""])
 
 
