@@ -1,9 +1,13 @@
 /* train_end.c: what a training run says and leaves behind when it ends. */
 #include "clock.h"
+#include "file.h"
 #include "report.h"
 #include "train_private.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 void train_farewell(Train *t)
 {
@@ -82,19 +86,38 @@ void train_end(Train *t, const Status *s)
     }
 }
 
-static void put_predictions(FILE *out, void *user)
+static bool put_predictions(int fd, const Train *t)
 {
-    const Train *t = user;
+    enum { LINE = 64 };
+    char text[4096];
     const DataSet *test = loader_set(t->test);
-    fputs("image,label,predicted\n", out);
-    for (int64_t i = 0; i < test->n; i++)
-        fprintf(out, "%lld,%d,%d\n", (long long)i, (int)test->labels[i],
-                (int)t->predicted[i]);
+    size_t n = (size_t)snprintf(text, sizeof text, "image,label,predicted\n");
+    for (int64_t i = 0; i < test->n; i++) {
+        if (n + LINE > sizeof text) {
+            if (!file_write(fd, text, n))
+                return false;
+            n = 0;
+        }
+        n += (size_t)snprintf(text + n, LINE, "%lld,%d,%d\n", (long long)i,
+                              (int)test->labels[i], (int)t->predicted[i]);
+    }
+    return file_write(fd, text, n);
 }
 
+/* Beside the old one and then in its place, without allocating. */
 void train_predictions(Train *t)
 {
-    rundir_write(t->folder, RUN_PREDICTIONS, put_predictions, t);
+    char path[RUNDIR_PATH], beside[RUNDIR_PATH];
+    rundir_path(t->folder, RUN_PREDICTIONS, path);
+    rundir_path(t->folder, RUN_PREDICTIONS ".tmp", beside);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool done = fd >= 0 && put_predictions(fd, t);
+    if (fd >= 0)
+        done = !close(fd) && done;
+    if (done && rename(beside, path) == 0)
+        return;
+    fprintf(stderr, "warning: cannot write %s: %s\n", path, strerror(errno));
+    unlink(beside);
 }
 
 /* ---- the page -------------------------------------------------------------
