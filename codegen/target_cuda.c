@@ -207,6 +207,19 @@ static bool lower_weights(Graph *g, const Node *n, const Value *in, Value *out)
     return cuda_gemm_fits(g, graph_node(g, out[0]));
 }
 
+/* A list in another shape, by views: a reshape would be a kernel of its own. */
+static Value in_shape(Graph *g, Value list, const Type *shape)
+{
+    for (int d = 0; d < shape->rank - 1; d++) {
+        int64_t size = 1;
+        for (int k = d + 1; k < shape->rank; k++)
+            size *= shape->dim[k];
+        Attr attr[] = {attr_int("axis", d), attr_int("size", size)};
+        list = ir_node(g, &op_split, &list, 1, attr, 2);
+    }
+    return list;
+}
+
 /* A sum of partial gradients, each of some images. */
 static bool lower_grad_weight(Graph *g, const Node *n, const Value *in,
                               Value *out)
@@ -228,7 +241,7 @@ static bool lower_grad_weight(Graph *g, const Node *n, const Value *in,
     if (!cuda_gemm_fits(g, graph_node(g, parts)))
         return false; /* the node is never used, and dce removes it */
     Value sum = ir_reduce_sum(g, parts, (const int64_t[]){0}, 1);
-    out[0] = ir_reshape(g, sum, w->rank, w->dim);
+    out[0] = in_shape(g, sum, w);
     return true;
 }
 

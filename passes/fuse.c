@@ -212,6 +212,7 @@ static Graph *fuse_so(Graph *g, const How *how)
     if (how->full) {
         anchors_find(&f.clusters, how->target, how->around);
         updates_gather(&f.clusters);
+        starts_gather(&f.clusters);
     }
     f.fixed = arena_array(f.arena, g->n_nodes, sizeof *f.fixed);
     f.inside = arena_array(f.arena, g->n_nodes, sizeof *f.inside);

@@ -3,6 +3,7 @@
  *     repeat.c     what is computed again wherever it is read
  *     clusters.c   which nodes become one kernel
  *     updates.c    the optimizer's kernels together
+ *     starts.c     what needs nothing but states, together
  *     anchors.c    which kernels join a convolution or the like
  *     fuse.c       the graph with these nodes next to each other
  */
@@ -64,6 +65,9 @@ bool cluster_computes(const Clusters *c, uint32_t id);
 
 /* Merges clusters that nothing but updates needs. */
 void updates_gather(Clusters *c);
+
+/* Merges clusters that need nothing but states. */
+void starts_gather(Clusters *c);
 
 /* What is fused around a node that the target runs whole. */
 typedef enum Around { AROUND_ALL, AROUND_AFTER, AROUND_NOTHING } Around;
