@@ -316,6 +316,7 @@ const Target target_cuda = {
     .joins = cuda_joins,
     .holds = cuda_holds,
     .scratch = cuda_scratch,
+    .beside = true,
     .seconds = cuda_seconds,
     .variants = choice_variants,
 };

@@ -71,6 +71,10 @@ struct Target {
      * each step of a graph and for each state. */
     int64_t program_bytes, step_bytes, state_bytes;
 
+    /* Steps that do not need each other run side by side: what one writes had
+     * better not lie where another has just read. */
+    bool beside;
+
     /* Seconds that the step takes: measured, or by published rates.  What
      * matters is how they compare. */
     double (*seconds)(const Target *t, const Graph *g, const Step *s);

@@ -355,7 +355,7 @@ static int64_t fixed_end(Graph *g, PassContext *c)
 }
 
 static bool plan_graph(Graph *g, PassContext *c, const Steps *steps,
-                       int64_t base)
+                       int64_t base, bool spread)
 {
     Planner p = planner_of(g, c, steps);
     add_inputs(&p, add_states(&p));
@@ -366,6 +366,8 @@ static bool plan_graph(Graph *g, PassContext *c, const Steps *steps,
     if (ok) {
         find_kinds(&p);
         memory_place(g, p.plan, fixed, base, p.steps.n);
+        if (spread)
+            memory_spread(g, p.plan, fixed, base);
     }
     arena_free(p.arena);
     return ok;
@@ -384,7 +386,7 @@ int64_t memory_base(Module *m, PassContext *c)
 
 int64_t memory_measure(Graph *g, PassContext *c, const Steps *s, int64_t base)
 {
-    return plan_graph(g, c, s, base) ? g->memory->arena_bytes : -1;
+    return plan_graph(g, c, s, base, false) ? g->memory->arena_bytes : -1;
 }
 
 bool memory_sizes_fit(const Module *m, PassContext *c)
@@ -400,10 +402,11 @@ static bool run(Module *m, PassContext *c)
     if (!memory_sizes_fit(m, c))
         return false;
     int64_t base = memory_base(m, c);
+    bool spread = c->target && c->target->beside;
     for (size_t i = 0; i < m->n_graphs; i++) {
         Graph *g = m->graph[i];
         Error e = {{0}};
-        if (!plan_graph(g, c, NULL, base))
+        if (!plan_graph(g, c, NULL, base, spread))
             return false;
         if (!memory_verify(g, m->graph[0]->memory, &e))
             return pass_fail(c, 0, "bug: memory of graph %s: %s", g->name,

@@ -3,6 +3,7 @@
  *     memory.c         which buffers there are, and from when to when
  *     memory_place.c   where in the arena each of them lies
  *     memory_gaps.c    the search for room (memory_gaps.h)
+ *     memory_spread.c  away from where somebody has just been
  */
 #ifndef TGC_MEMORY_H
 #define TGC_MEMORY_H
@@ -21,6 +22,11 @@ int64_t memory_room(const Graph *g, const Buffer *b);
  * live_bytes and peak_step. */
 void memory_place(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base,
                   uint32_t n_steps);
+
+/* Moves those buffers within the bytes that the plan has, so that others used
+ * their bytes as long before, and use them as long after, as can be: for
+ * targets that run steps side by side (Target.beside). */
+void memory_spread(const Graph *g, MemoryPlan *p, uint32_t first, int64_t base);
 
 /* False with a message where sizes add up to more than can be counted. */
 bool memory_sizes_fit(const Module *m, PassContext *c);

@@ -72,14 +72,15 @@ def check_cache(checks, p):
 
 
 def check_shared(checks, p):
-    """Models that have most kernels in common have most units in common."""
+    """Models that have most kernels in common have most units in common: not
+    those that do the same for all weights at once."""
     resnet = os.path.join(t.MODELS, "resnet.net")
     counts = []
     for depth in (14, 20, 26):
         p.compile("resnet", "-D", f"depth={depth}", target="cuda:sm_90",
                   model=resnet).must()
         counts.append(p.compiles())
-    checks.that(counts[0] > 5 and counts[1] < counts[0] and counts[2] < 3,
+    checks.that(counts[0] > 5 and counts[1] < counts[0] and counts[2] <= 3,
                 "deeper ResNets take units of shallower ones", counts)
     text = ""
     with open(resnet) as file:
