@@ -13,7 +13,7 @@
 
 enum {
     MOST_AHEAD = 2 << 20, /* bytes of results */
-    MOST_MEMBERS = 144    /* nodes: as in updates.c */
+    MOST_MEMBERS = 64     /* nodes: registers, compile time */
 };
 
 enum { LEVELS = 2 }; /* from states; from what that gives */

@@ -147,7 +147,7 @@ def side_by_side(checks, run):
     info = json.loads(t.run(run.cuda, "info", "--json").must().out)
     train = next(g for g in info["graphs"] if g["name"] == "train")
     values, longest = (train["longest_chain" + of] for of in ("_of_values", ""))
-    checks.that(values <= longest <= min(1.1 * values + 1,
+    checks.that(values <= longest <= min(1.2 * values + 1,
                                          0.85 * train["steps"]),
                 f"{run.name}: {train['steps']} kernels, {longest} in a row, "
                 f"{values} would have to be", info["graphs"])
