@@ -3,11 +3,9 @@ NVRTC for the GPUs that tgc makes images for: all compile, and no more than
 a stated handful spill registers.
 
 Kernels are taken apart and each different one is compiled once for each GPU,
-whatever models have it.  Of two kernels that differ in nothing but f16 and bf16,
-each is compiled for two of the four GPUs, and the other for the other two;
-`models.py --all` compiles both for all.  What a kernel needs is kept beside the
-builds (cuda-kernels/), by the hash of its text and options, so that the next
-run is quick."""
+whatever models have it.  What a kernel needs is kept beside the builds
+(cuda-kernels/), by the hash of its text and options, so that the next run is
+quick."""
 import ctypes
 import glob
 import hashlib
@@ -15,20 +13,14 @@ import json
 import multiprocessing
 import os
 import re
-import sys
-import zlib
 
 import tgctest as t
 
 GPUS = ["sm_80", "sm_90", "sm_100", "sm_120"]
 PRECISIONS = ["f32", "f16", "bf16"]
-ALL = "--all" in sys.argv[1:]
 # Spilling is measured in bytes that a thread writes to memory and reads again.
 SPILLING_KERNELS = 8  # of a GPU
 SPILLED_BYTES = 16
-# ResNets that differ in depth have the same kernels: 20 stands for all but
-# 1202, which has a budget of its own.
-SAME = {"resnet32", "resnet44", "resnet56", "resnet110"}
 OPTIONS = ["-std=c++17", "-default-device", "-diag-suppress=177", "--fmad=false",
            "--ptxas-options=-v"]
 KEPT = os.path.join(os.path.dirname(t.BUILD), "cuda-kernels")
@@ -92,31 +84,10 @@ def model_kernels(path, precision):
     return text[:begin], kernels
 
 
-def find_gpus(kernels):
-    """name -> the GPUs that the kernel is compiled for"""
-    alike = {}  # text without names and the kind of half numbers -> names
-    for name, text in kernels.items():
-        text = re.sub("_[0-9a-f]{10}(?![0-9a-f])", "", text)
-        alike.setdefault(text.replace("bf16", "f16"), []).append(name)
-    gpus = {}
-    for text, names in alike.items():
-        names.sort(key=lambda name: "bf16" in kernels[name])
-        turn = zlib.crc32(text.encode()) % 2
-        for i, name in enumerate(names):
-            shared = len(names) > 1 and not ALL
-            gpus[name] = GPUS[(turn + i) % 2::2] if shared else GPUS
-    return gpus
-
-
 def all_kernels():
     head, kernels = "", {}  # name -> text
     for path in sorted(glob.glob(os.path.join(t.MODELS, "*.net"))):
-        name = os.path.basename(path)[:-4]
-        if name in SAME:
-            continue
         for precision in PRECISIONS:
-            if precision != "f32" and name == "resnet1202":
-                continue
             head, found = model_kernels(path, precision)
             kernels.update(found)
     return head, kernels
@@ -134,15 +105,13 @@ def read_log(log):
             for m in ENTRY.finditer(log)}
 
 
-def compile_all(checks, head, kernels, gpus, version):
+def compile_all(checks, head, kernels, version):
     os.makedirs(KEPT, exist_ok=True)
     spilled, jobs, members = {}, [], []
     for gpu in GPUS:
         left = []
         for name in sorted(kernels):
             path = kept_path(head, gpu, name, version)
-            if gpu not in gpus[name]:
-                continue
             if os.path.exists(path):
                 with open(path) as file:
                     spilled[gpu, name] = json.load(file)
@@ -180,19 +149,14 @@ def main():
     checks = t.Checks()
     head, kernels = all_kernels()
     checks.that(len(kernels) > 100, "the models have kernels", len(kernels))
-    gpus = find_gpus(kernels)
-    spilled = compile_all(checks, head, kernels, gpus,
-                          f"{major.value}.{minor.value}")
-    wanted = {(gpu, n) for n in kernels for gpu in gpus[n]}
-    checks.that(len(wanted) >= 2.5 * len(kernels), "nearly all for four GPUs",
-                len(wanted) / len(kernels))
-    checks.equal(set(spilled), wanted, "each is compiled for each of its GPUs")
+    spilled = compile_all(checks, head, kernels, f"{major.value}.{minor.value}")
+    checks.equal(set(spilled), {(gpu, n) for n in kernels for gpu in GPUS},
+                 "each is compiled for each GPU")
     for gpu in GPUS:
         bad = {n: b for (g, n), b in spilled.items() if g == gpu and b}
         checks.that(len(bad) <= SPILLING_KERNELS and
                     all(b <= SPILLED_BYTES for b in bad.values()),
-                    f"{gpu}: {len(bad)} of "
-                    f"{sum(g == gpu for g, _ in spilled)} kernels spill", bad)
+                    f"{gpu}: {len(bad)} of {len(kernels)} kernels spill", bad)
     checks.done()
 
 
