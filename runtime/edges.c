@@ -333,7 +333,8 @@ static uint32_t reduce_task(Chains *c, uint32_t k, uint32_t *to)
 {
     const Finder *f = c->f;
     uint32_t n = f->start[k + 1] - f->start[k], left = 0;
-    memcpy(to, f->to + f->start[k], n * sizeof *to);
+    if (n) /* there may be no edges at all */
+        memcpy(to, f->to + f->start[k], n * sizeof *to);
     qsort(to, n, sizeof *to, latest_first);
     for (uint32_t i = 0; i < n; i++)
         if (!is_known(c, k, to[i])) {

@@ -19,8 +19,8 @@ import tgctest as t
 GPUS = ["sm_80", "sm_90", "sm_100", "sm_120"]
 PRECISIONS = ["f32", "f16", "bf16"]
 # Spilling is measured in bytes that a thread writes to memory and reads again.
-SPILLING_KERNELS = 8  # of a GPU
-SPILLED_BYTES = 16
+SPILLING_KERNELS = 16  # of a GPU: less than one in a hundred
+SPILLED_BYTES = 24
 OPTIONS = ["-std=c++17", "-default-device", "-diag-suppress=177", "--fmad=false",
            "--ptxas-options=-v"]
 KEPT = os.path.join(os.path.dirname(t.BUILD), "cuda-kernels")
