@@ -8,6 +8,7 @@
 #include "build.h"
 #include "cuda_run.h"
 #include "print.h"
+#include "targets.h"
 #include "template.h"
 #include <inttypes.h>
 #include <math.h>
@@ -55,13 +56,8 @@ bool rows_lower(Graph *g, const Node *n, const Value *in, Value *out)
     Value plain[2];
     if (!has_kernel(n) || (lies_plainly(g, in) && n->type[0].layout == 0))
         return false;
-    for (int i = 0; i < 2; i++) {
-        plain[i] = in[i];
-        if (graph_type(g, in[i])->layout == 0)
-            continue;
-        plain[i] = ir_unary(g, &op_copy, in[i]);
-        graph_node(g, plain[i])->type[0].layout = 0;
-    }
+    for (int i = 0; i < 2; i++)
+        plain[i] = target_row_major(g, in[i]);
     int n_attr = node_is(n, &op_gather_grad) ? 1 : 0;
     out[0] = ir_node(g, n->op, plain, 2, n->attr, n_attr);
     graph_node(g, out[0])->type[0].layout = 0;

@@ -249,16 +249,9 @@ static bool lower_grad_weight(Graph *g, const Node *n, const Value *in,
 static bool lower_matmul(Graph *g, const Node *n, const Value *in, Value *out)
 {
     Value plain[2];
-    bool changed = false;
-    for (int i = 0; i < 2; i++) {
-        plain[i] = in[i];
-        if (graph_type(g, in[i])->layout == 0)
-            continue;
-        plain[i] = ir_unary(g, &op_copy, in[i]);
-        graph_node(g, plain[i])->type[0].layout = 0;
-        changed = true;
-    }
-    if (!changed)
+    for (int i = 0; i < 2; i++)
+        plain[i] = target_row_major(g, in[i]);
+    if (value_equal(plain[0], in[0]) && value_equal(plain[1], in[1]))
         return false;
     Attr attr[] = {*node_attr(n, "transpose_a"), *node_attr(n, "transpose_b"),
                    *node_attr(n, "wide")};

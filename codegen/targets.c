@@ -1,5 +1,6 @@
 /* targets.c: targets by name. */
 #include "targets.h"
+#include "build.h"
 #include "codegen.h"
 #include "rows.h"
 #include <string.h>
@@ -24,6 +25,15 @@ Layout target_layout(const Target *t, const Graph *g, const Node *n,
         node_is(n, &op_lib_unpack) || rows_is(n))
         return 0;
     return layout_channels_last(type->rank);
+}
+
+Value target_row_major(Graph *g, Value v)
+{
+    if (graph_type(g, v)->layout == 0)
+        return v;
+    Value copy = ir_unary(g, &op_copy, v);
+    graph_node(g, copy)->type[0].layout = 0;
+    return copy;
 }
 
 const char *target_names(void)

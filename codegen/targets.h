@@ -11,6 +11,9 @@ extern const Target target_cpu, target_cuda;
 Layout target_layout(const Target *t, const Graph *g, const Node *n,
                      const Type *type);
 
+/* v, or a copy of it that is row-major where v is not. */
+Value target_row_major(Graph *g, Value v);
+
 /* conv or conv_grad_input as windows, products and sums (OpDesc.expand), but so
  * that the result's channels are neighbours wherever the generated kernel reads
  * or writes them: it has a lane for each then.  True. */

@@ -311,6 +311,19 @@ bool cluster_merge(Clusters *c, uint32_t a, uint32_t b)
     return true;
 }
 
+void cluster_gather(Clusters *c, Gathering *x, uint32_t id, int64_t bytes)
+{
+    if (x->group && x->bytes + bytes <= x->most_bytes &&
+        cluster_of(c, x->group)->count + cluster_of(c, id)->count <=
+            x->most_members &&
+        cluster_merge(c, x->group, id)) {
+        x->bytes += bytes;
+        return;
+    }
+    x->group = id;
+    x->bytes = bytes;
+}
+
 static void try_pair(Clusters *c, uint32_t user, Operand operand)
 {
     uint32_t value = operand.base.node;

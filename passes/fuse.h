@@ -60,6 +60,18 @@ Cluster *cluster_of(Clusters *c, uint32_t id);
 /* Of nodes a and b; false, and nothing is changed, where one kernel could not
  * compute both. */
 bool cluster_merge(Clusters *c, uint32_t a, uint32_t b);
+
+/* Clusters that wait for nothing of one another, merged in the order in which
+ * they come, as long as they stay under both limits. */
+typedef struct Gathering {
+    uint32_t most_members; /* nodes */
+    int64_t most_bytes;
+    uint32_t group; /* a node of the cluster that takes others in; 0: none */
+    int64_t bytes;  /* of its members, as the caller counts them */
+} Gathering;
+/* The cluster of node id comes next. */
+void cluster_gather(Clusters *c, Gathering *x, uint32_t id, int64_t bytes);
+
 /* Is it computed by the generic kernel, and no view? */
 bool cluster_computes(const Clusters *c, uint32_t id);
 

@@ -58,8 +58,7 @@ static int64_t ahead(const Starts *s, const Cluster *k, int level)
 static void gather(Starts *s, int level)
 {
     Clusters *c = s->c;
-    uint32_t group = 0; /* a node of the cluster that takes others in */
-    int64_t bytes = 0;
+    Gathering kernel = {MOST_MEMBERS, MOST_AHEAD, 0, 0};
     for (uint32_t id = 1; id < c->g->n_nodes; id++) {
         if (!cluster_holds(c, id) || cluster_of(c, id)->first != id)
             continue;
@@ -69,14 +68,7 @@ static void gather(Starts *s, int level)
             continue;
         for (uint32_t m = k->first; m; m = c->next[m])
             s->level[m] = (uint8_t)level;
-        if (group && bytes + more <= MOST_AHEAD &&
-            cluster_of(c, group)->count + k->count <= MOST_MEMBERS &&
-            cluster_merge(c, group, id)) {
-            bytes += more;
-            continue;
-        }
-        group = id;
-        bytes = more;
+        cluster_gather(c, &kernel, id, more);
     }
 }
 

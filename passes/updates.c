@@ -92,7 +92,7 @@ static bool sums_up(const Sums *s, const Cluster *k, bool pieces)
 static void gather_sums(Sums *s, bool pieces)
 {
     Clusters *c = s->c;
-    uint32_t group = 0;
+    Gathering kernel = {MOST_MEMBERS, 0, 0, 0}; /* sums are next to nothing */
     for (uint32_t id = 1; id < c->g->n_nodes; id++) {
         if (!cluster_holds(c, id) || cluster_of(c, id)->first != id)
             continue;
@@ -101,9 +101,7 @@ static void gather_sums(Sums *s, bool pieces)
             continue;
         for (uint32_t m = k->first; m; m = c->next[m])
             s->summed[m] = true;
-        if (!group || cluster_of(c, group)->count + k->count > MOST_MEMBERS ||
-            !cluster_merge(c, group, id))
-            group = id;
+        cluster_gather(c, &kernel, id, 0);
     }
 }
 
@@ -118,22 +116,12 @@ static void sums_gather(Clusters *c)
 void updates_gather(Clusters *c)
 {
     sums_gather(c);
-    uint32_t group = 0; /* a node of the cluster that takes others in */
-    int64_t bytes = 0;
+    Gathering kernel = {MOST_MEMBERS, MOST_WAITING, 0, 0};
     for (uint32_t id = 1; id < c->g->n_nodes; id++) {
         if (!cluster_holds(c, id))
             continue;
         const Cluster *k = cluster_of(c, id);
-        if (k->first != id || !is_plain(k))
-            continue;
-        int64_t more = waiting(c, k);
-        if (group && bytes + more <= MOST_WAITING &&
-            cluster_of(c, group)->count + k->count <= MOST_MEMBERS &&
-            cluster_merge(c, group, id)) {
-            bytes += more;
-            continue;
-        }
-        group = id;
-        bytes = more;
+        if (k->first == id && is_plain(k))
+            cluster_gather(c, &kernel, id, waiting(c, k));
     }
 }
